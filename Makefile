@@ -1,0 +1,47 @@
+# Two verbs matter: `make run` and `make test`. Each does the set-up it needs.
+PYTHON ?= python3
+AS_OF ?= 2017-11-15
+BIN := .venv/bin
+# Kernels and workers must not each start a thread a core.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup run test check golden lock clean
+
+help:          ## this list
+	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+setup: .venv/.installed  ## the virtual environment, from the lock file
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup     ## five finished reports for one day (AS_OF=2017-11-15), and where they lie
+	$(BIN)/runner run --all --as-of $(AS_OF)
+
+test: check    ## everything that proves them, in under ten minutes
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: setup   ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+golden: setup  ## run the notebooks by hand, as JupyterLab would, and store their outputs normalised
+	$(BIN)/runner run daily_growth --as-of $(AS_OF) --no-deliver
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-output --keep-count --keep-id notebooks/*.ipynb
+
+lock: setup    ## new versions: requirements.lock and environment.yml
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/pip install --quiet uv
+	.cache/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --extra test --extra build --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
+	$(BIN)/python tests/environment.py > environment.yml
+
+clean:         ## drop the environment, the caches and the warehouse; reports stay
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache
