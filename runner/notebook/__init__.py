@@ -1,0 +1,6 @@
+"""What a notebook imports: one `Report`, through which it reads, checks, shows and hands over."""
+
+from runner.notebook.figures import Prior
+from runner.notebook.report import Report
+
+__all__ = ["Prior", "Report"]

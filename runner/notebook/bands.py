@@ -1,0 +1,161 @@
+"""Is today's figure in line? The band of `runner.metrics.outliers` as findings, one table and one chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from runner.errors import Trouble
+from runner.metrics import calendar, outliers
+from runner.metrics.outliers import Band, Rules
+from runner.model import Finding, Level
+from runner.notebook import charts
+from runner.notebook.figures import shown
+
+#: Days that a chart of a band shows.
+SHOWN_DAYS = 70
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One daily series that is watched: what a reader calls it, its unit, and the alarms a year that are put up with."""
+
+    label: str
+    unit: str = "count"
+    budget: float = 4.0
+
+
+def special_days(first: date, last: date, config: Mapping[str, Any]) -> dict[date, str]:
+    """Holidays, their neighbours and the company's own days (config/holidays.yml), by day."""
+    own = {day if isinstance(day, date) else date.fromisoformat(str(day)): str(name)
+           for day, name in (config.get("named") or {}).items()}  # fmt: skip
+    return calendar.special_days(first, last, {**closed_days(first, last, config), **own})
+
+
+def closed_days(first: date, last: date, config: Mapping[str, Any]) -> dict[date, str]:
+    """Days on which the shops stay shut (config/holidays.yml), by day."""
+    return calendar.closed(first, last, [str(day) for day in config.get("closed_on") or []])
+
+
+def bands(daily: pd.DataFrame, metrics: Mapping[str, Metric], config: Mapping[str, Any]) -> dict[str, Band]:
+    """The band of each metric, a column of `daily` (one row a day, in order, with a column `day`)."""
+    days = pd.to_datetime(daily["day"]).dt.date
+    special = special_days(days.iloc[0], days.iloc[-1], config)
+    return {
+        name: outliers.band(days.to_numpy("datetime64[D]"), daily[name], special, Rules(budget=metric.budget))
+        for name, metric in metrics.items()
+    }
+
+
+def finding(band: Band, metric: Metric) -> Finding:
+    """Whether the band's last day is in line: pass, or warn when it is out of its usual range."""
+    last = band.day()
+    name = f"usual range of {metric.label.lower()}"
+    observed = f"{metric.label}: {shown(last.observed, metric.unit)}"
+    numbers = {
+        "observed": round(last.observed, 4), "expected": _rounded(last.expected), "lower": _rounded(last.lower),
+        "upper": _rounded(last.upper), "alarms_per_year": _rounded(band.alarms_per_year), "budget": metric.budget,
+    }  # fmt: skip
+    if last.annotated:
+        return Finding(name, Level.PASS, f"{observed} is not judged, the day is special ({last.annotated}).", None, numbers)
+    if not last.judged:
+        return Finding(name, Level.PASS, f"{observed} is not judged. {band.note}", None, numbers)
+    usual = f"the usual range {shown(last.lower, metric.unit)} to {shown(last.upper, metric.unit)}"
+    if last.flag == outliers.NONE:
+        return Finding(name, Level.PASS, f"{observed} is within {usual}.", None, numbers)
+    side = "above" if last.flag == outliers.HIGH else "below"
+    return Finding(name, Level.WARN, f"{observed} is {side} {usual}.", Trouble.OUTLIER, numbers)
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
+
+
+def gaps(daily: pd.DataFrame, column: str, config: Mapping[str, Any], back: int = 56) -> Finding:
+    """Exact checks of the last `back` days: none missing, none zero, none twice, none a copy of another. Stop or pass."""
+    days = pd.to_datetime(daily["day"]).dt.date
+    last = days.iloc[-1]
+    first = max(days.iloc[0], last - timedelta(days=back - 1))
+    closed = closed_days(first, last, config)
+    wanted = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    recent = daily[(days >= first).to_numpy()]
+    stamps = pd.to_datetime(recent["day"]).to_numpy("datetime64[D]")
+    numeric = recent.select_dtypes("number").to_numpy(dtype=float)
+    problems = {
+        "missing": outliers.missing_days(stamps, [day for day in wanted if day not in closed]),
+        "zero": outliers.zero_days(stamps, recent[column], closed),
+        "double": tuple(outliers.duplicate_days(stamps)),
+        "copied": tuple(outliers.copied_days(stamps, numeric)),
+    }
+    found = [f"{len(listed)} {kind} ({listed[0].isoformat()} …)" for kind, listed in problems.items() if listed]
+    text = f"Of the last {len(wanted)} days, {'; '.join(found)}." if found else (
+        f"The last {len(wanted)} days are all there, each once; none is zero or a copy of another."
+    )  # fmt: skip
+    level = Level.STOP if found else Level.PASS
+    counts = {kind: len(listed) for kind, listed in problems.items()}
+    return Finding("every day present once", level, text, Trouble.DATA_INCOMPLETE if found else None, counts)
+
+
+def table(found: Mapping[str, Band], metrics: Mapping[str, Metric]) -> pd.DataFrame:
+    """One row a metric: the last day against its range, and the smallest changes that would have been noticed."""
+    rows = []
+    for name, band in found.items():
+        last, least, unit = band.day(), band.minimum_detectable_change, metrics[name].unit
+        rows.append(
+            {
+                "metric": metrics[name].label,
+                "observed": shown(last.observed, unit),
+                "expected": shown(last.expected, unit),
+                "range": f"{shown(last.lower, unit)} to {shown(last.upper, unit)}",
+                "verdict": _verdict(last),
+                "drop": least.drop / 100,
+                "rise": least.rise / 100,
+                "budget": metrics[name].budget,
+                "alarms": band.alarms_per_year,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+LABELS = {
+    "range": "Usual range", "drop": "Least drop noticed", "rise": "Least rise noticed", "budget": "Alarms a year: budget",
+    "alarms": "raised",
+}  # fmt: skip
+UNITS = {"drop": "percent", "rise": "percent", "budget": "number", "alarms": "number"}
+
+
+def _verdict(day: outliers.Day) -> str:
+    if day.annotated:
+        return f"special day: {day.annotated}"
+    if not day.judged:
+        return "not judged yet"
+    return {"none": "in line", "low": "low", "high": "high"}[day.flag]
+
+
+def draw(axis: Axes, band: Band, metric: Metric) -> str:
+    """Draw the last SHOWN_DAYS days in their band; returns a sentence for the chart's alt text."""
+    place = slice(max(0, len(band) - SHOWN_DAYS), None)
+    days, observed = band.dates[place], band.observed[place]
+    flagged, special = band.flag[place] != outliers.NONE, band.annotated[place] != ""
+    axis.fill_between(days, band.lower[place], band.upper[place], color=charts.BAND, label="Usual range")
+    axis.plot(days, band.expected[place], color=charts.SKY, linewidth=0.9, label="Expected")
+    axis.plot(days, observed, color=charts.NAVY, marker="o", markersize=2.2, label=metric.label)
+    if special.any():
+        axis.plot(days[special], observed[special], "D", color=charts.GOLD, markersize=4.5, label="Special day")
+    if flagged.any():
+        axis.plot(days[flagged], observed[flagged], "X", color=charts.RUST, markersize=6, label="Out of range")
+    axis.set_ylim(bottom=0)
+    axis.margins(x=0.01)
+    charts.units(axis, metric.unit)
+    charts.days(axis)
+    axis.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, handlelength=1.4)
+    return (
+        f"{metric.label} of the last {len(days)} days against the usual range of each day; "
+        f"{int(flagged.sum())} of them out of range, {int(special.sum())} special days."
+    )

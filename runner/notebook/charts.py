@@ -1,0 +1,161 @@
+"""One chart style for every report: drawn at text width, with the report's font, identical bytes each time."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure as Canvas
+from matplotlib.font_manager import fontManager
+from matplotlib.ticker import FuncFormatter
+
+from runner.notebook.figures import shown, signed
+
+FULL, HALF = 6.9, 3.35  # inches: the text width of a page, and half of it less the gutter
+INK, MUTED, GRID = "#1c2733", "#5d6b7a", "#e3e8ee"
+NAVY, TEAL, RUST, GOLD, SKY, PLUM = "#16324f", "#0f766e", "#c2410c", "#b7892b", "#7aa6c9", "#7c4d79"
+CYCLE = (NAVY, RUST, TEAL, GOLD, SKY, PLUM)
+#: Band of what is usual, behind a series.
+BAND = "#dbe6f0"
+
+FONTS = Path(__file__).resolve().parents[2] / "templates" / "fonts"
+
+STYLE = {
+    "figure.facecolor": "white",
+    "figure.dpi": 100,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "medium",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": "#9aa7b4",
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "patch.linewidth": 0,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "runner",
+    "axes.unicode_minus": True,
+}
+
+
+@cache
+def family() -> str:
+    """The report's own font where the templates hold it, else matplotlib's default."""
+    found = sorted(FONTS.glob("Inter-*.ttf"))
+    for font in found:
+        fontManager.addfont(str(font))
+    return "Inter" if found else "DejaVu Sans"
+
+
+def use() -> None:
+    """Make the shared style matplotlib's for the rest of the notebook."""
+    mpl.rcParams.update({**STYLE, "font.family": [family()]})
+
+
+def canvas(height: float = 2.5, *, half: bool = False, panels: int = 1) -> tuple[Canvas, list[Axes]]:
+    """An empty chart at exactly the text width (or half), `height` inches high, with `panels` axes side by side."""
+    chart = Canvas(figsize=(HALF if half else FULL, height), layout="constrained")
+    axes = [chart.add_subplot(1, panels, place + 1) for place in range(panels)]
+    for axis in axes:
+        axis.grid(visible=False, axis="x")
+    return chart, axes
+
+
+def units(axis: Axes, unit: str, which: str = "y") -> None:
+    """Label an axis in a unit of `figures.shown`."""
+    getattr(axis, f"{which}axis").set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
+
+
+def _tick(value: float, unit: str) -> str:
+    if unit == "usd" and abs(value) >= 10_000:
+        return shown(value / 1000, "usd") + "k"
+    if unit == "percent":
+        return shown(value, "percent").replace(".0%", "%")
+    return shown(value, unit)
+
+
+def svg(chart: Canvas) -> str:
+    """The chart as SVG text without a date, so that the same chart has the same bytes."""
+    out = io.StringIO()
+    FigureCanvasSVG(chart).print_svg(out, metadata={"Date": None, "Creator": None})
+    return out.getvalue()
+
+
+def png(chart: Canvas, dpi: int = 160) -> bytes:
+    """The chart as PNG bytes, for mail and for programs that draw no SVG."""
+    out = io.BytesIO()
+    chart.set_dpi(dpi)
+    FigureCanvasAgg(chart).print_png(out, metadata={"Software": None})
+    return out.getvalue()
+
+
+def is_blank(chart: Canvas) -> bool:
+    """Whether the chart holds no drawn data at all (no line, bar, area, point or picture)."""
+    return not any(axis.has_data() for axis in chart.axes)
+
+
+def days(axis: Axes) -> None:
+    """A date axis with few, short labels: `6 Nov`, and the year where it changes."""
+    locator = AutoDateLocator(minticks=3, maxticks=8)
+    axis.xaxis.set_major_locator(locator)
+    formatter = ConciseDateFormatter(locator, formats=["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S"])
+    formatter.zero_formats = ["", "%Y", "%-d %b", "%-d %b", "%H:%M", "%H:%M"]
+    formatter.show_offset = False
+    axis.xaxis.set_major_formatter(formatter)
+
+
+def waterfall(axis: Axes, start: tuple[str, float], steps: dict[str, float], end: tuple[str, float], unit: str) -> None:
+    """A bridge from one total to another: whole bars at both ends, hanging bars of gains and losses between."""
+    labels, level = [start[0], *steps, end[0]], start[1]
+    axis.bar(0, start[1], color=NAVY, width=0.62)
+    for place, value in enumerate(steps.values(), start=1):
+        axis.bar(place, value, bottom=level, color=TEAL if value >= 0 else RUST, width=0.62)
+        axis.plot([place - 0.69, place + 0.31], [level, level], color=MUTED, linewidth=0.6)
+        level += value
+        axis.annotate(signed(value, unit), (place, max(level, level - value)), (0, 3), textcoords="offset points",
+                      ha="center", fontsize=7.5)  # fmt: skip
+    axis.bar(len(labels) - 1, end[1], color=NAVY, width=0.62)
+    for place, (_, total) in ((0, start), (len(labels) - 1, end)):
+        axis.annotate(shown(total, unit), (place, max(total, 0)), (0, 3), textcoords="offset points",
+                      ha="center", fontsize=7.5, fontweight="semibold")  # fmt: skip
+    axis.set_xticks(range(len(labels)), labels)
+    _near_the_steps(axis, start[1], list(steps.values()), end[1])
+    units(axis, unit)
+
+
+def _near_the_steps(axis: Axes, start: float, steps: list[float], end: float) -> None:
+    """Leave out the part of the axis below everything that happens, and say so, when the steps are small beside it."""
+    levels = [start, end]
+    for step in steps:
+        levels.append(levels[-1] + step if len(levels) > 2 else start + step)
+    low, high = min(levels), max(levels)
+    spread = max(high - low, abs(high) * 0.01)
+    if low > 3 * spread:
+        axis.set_ylim(low - 1.2 * spread, high + 0.6 * spread)
+        axis.set_ylabel("axis does not start at zero")
+    else:
+        axis.margins(y=0.12)

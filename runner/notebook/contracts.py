@@ -1,0 +1,214 @@
+"""Schema contracts: what a table must look like before a report may rest on it.
+
+A contract is one file in `config/contracts/<table>.yml`. Every row is counted against every rule in one SQL statement,
+whatever the size of the table; then pandera checks the types and explains a sample that holds the rows which broke a
+rule (on a million rows with half of them bad pandera alone takes seconds, the count takes milliseconds).
+
+    table: transactions
+    key: [basket_id, product_id]
+    columns:
+      quantity: {type: int64, min: 0, about: "units; gallons-thousandths for fuel"}
+      brand: {type: str, nullable: true, values: [National, Private]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pandera.pandas as pa
+import yaml
+
+from runner.errors import ConfigError, Trouble
+from runner.model import Finding, Level
+
+KEYS = {"type", "nullable", "min", "max", "values", "about"}
+TYPES = {
+    "int64": ("BIGINT", "INTEGER", "HUGEINT"),
+    "float64": ("DOUBLE", "DECIMAL"),
+    "str": ("VARCHAR",),
+    "day": ("DATE",),
+    "time": ("TIMESTAMP",),
+}
+SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column's rules; `low` and `high` are inclusive."""
+
+    type: str
+    nullable: bool = False
+    low: Any = None
+    high: Any = None
+    values: tuple[Any, ...] = ()
+
+    def broken(self, name: str) -> dict[str, str]:
+        """Each rule's name with the SQL condition of a row that breaks it."""
+        column = f'"{name}"'
+        rules = {} if self.nullable else {f"{name} is null": f"{column} IS NULL"}
+        if self.low is not None:
+            rules[f"{name} below {self.low}"] = f"{column} < {_literal(self.low)}"
+        if self.high is not None:
+            rules[f"{name} above {self.high}"] = f"{column} > {_literal(self.high)}"
+        if self.values:
+            listed = ", ".join(_literal(value) for value in self.values)
+            rules[f"{name} outside its list"] = f"{column} NOT IN ({listed})"
+        return rules
+
+
+def _literal(value: Any) -> str:
+    return str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What one table must look like; `key` names the columns that together are unique."""
+
+    table: str
+    columns: Mapping[str, Column]
+    key: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.DataFrameSchema:
+        """The same rules as a strict pandera schema, for frames in pandas types."""
+        return pa.DataFrameSchema(
+            {name: _pandera(column) for name, column in self.columns.items()},
+            strict=True,
+            unique=list(self.key) or None,
+            name=self.table,
+        )
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """Every rule that a row can break on its own, with its SQL condition."""
+        return {rule: sql for name, column in self.columns.items() for rule, sql in column.broken(name).items()}
+
+
+def _pandera(column: Column) -> pa.Column:
+    checks = []
+    if column.low is not None:
+        checks.append(pa.Check.ge(column.low))
+    if column.high is not None:
+        checks.append(pa.Check.le(column.high))
+    if column.values:
+        checks.append(pa.Check.isin(list(column.values)))
+    kind = {"day": "datetime64[us]", "time": "datetime64[us]"}.get(column.type, column.type)
+    return pa.Column(kind, checks=checks, nullable=column.nullable)
+
+
+def load(path: Path) -> Contract:
+    """The contract in a file. Raises ConfigError that names the file, the key and the remedy."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"There is no contract {path.name} in config/contracts.", "Write one.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config/contracts/{path.name} is not YAML: {error}.") from error
+    if not isinstance(data, dict) or not isinstance(data.get("columns"), dict):
+        raise ConfigError(f"config/contracts/{path.name} has no `columns:`.", "List each column with its type.")
+    columns = {str(name): _column(path.name, str(name), rules) for name, rules in data["columns"].items()}
+    return Contract(str(data.get("table", path.stem)), columns, tuple(data.get("key") or ()))
+
+
+def _column(file: str, name: str, rules: Any) -> Column:
+    given = rules if isinstance(rules, dict) else {"type": rules}
+    unknown = sorted(set(given) - KEYS)
+    if unknown:
+        raise ConfigError(
+            f"config/contracts/{file}: column {name} has an unknown rule {unknown[0]!r}.",
+            f"Use {', '.join(sorted(KEYS))}.",
+        )
+    if given.get("type") not in TYPES:
+        raise ConfigError(
+            f"config/contracts/{file}: column {name} has the type {given.get('type')!r}.", f"Use {', '.join(TYPES)}."
+        )
+    return Column(
+        given["type"],
+        bool(given.get("nullable", False)),
+        given.get("min"),
+        given.get("max"),
+        tuple(given.get("values") or ()),
+    )
+
+
+def check(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Finding:
+    """One finding: pass, or stop with each difference named and counted.
+
+    Raises duckdb.Error only when the table cannot be read at all for a reason other than not being there.
+    """
+    table = contract.table
+    try:
+        described = connection.execute(f'DESCRIBE "{table}"').fetchall()
+    except duckdb.CatalogException:
+        return _stop(table, [f"the table {table} is not there"], {"rows": 0})
+    drift = _drift(contract, {row[0]: row[1] for row in described})
+    if drift:
+        return _stop(table, drift, {"columns": len(described)})
+    rows, broken = _counted(connection, contract)
+    if broken:
+        return _stop(table, [f"{count:,} rows with {rule}" for rule, count in broken.items()], {"rows": rows, **broken})
+    problems = _explained(sample(connection, contract), contract)
+    if problems:
+        return _stop(table, problems, {"rows": rows})
+    text = f"{table}: {rows:,} rows keep all {len(contract.rules) + len(contract.columns)} rules of its contract."
+    return Finding(f"schema of {table}", Level.PASS, text, None, {"rows": rows, "columns": len(contract.columns)})
+
+
+def check_frame(frame: pd.DataFrame, contract: Contract) -> Finding:
+    """As `check`, for a frame in memory (a CSV, say): pandera alone, all failures in one go."""
+    problems = _explained(frame, contract)
+    if problems:
+        return _stop(contract.table, problems, {"rows": len(frame)})
+    text = f"{contract.table}: {len(frame):,} rows keep their contract."
+    return Finding(f"schema of {contract.table}", Level.PASS, text, None, {"rows": len(frame)})
+
+
+def _drift(contract: Contract, found: Mapping[str, str]) -> list[str]:
+    """What differs in names and types."""
+    lost = [f"column {name} is missing" for name in contract.columns if name not in found]
+    new = [f"column {name} is new" for name in found if name not in contract.columns]
+    retyped = [
+        f"column {name} is {found[name]}, not {column.type}"
+        for name, column in contract.columns.items()
+        if name in found and not found[name].startswith(TYPES[column.type])
+    ]
+    return lost + new + retyped
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, contract: Contract) -> tuple[int, dict[str, int]]:
+    rules = contract.rules
+    counts = "".join(f", count(*) FILTER (WHERE {sql})" for sql in rules.values())
+    key = ", ".join(f'"{name}"' for name in contract.key)
+    twice = f", count(*) - count(DISTINCT ({key}))" if key else ""
+    row = connection.execute(f'SELECT count(*){counts}{twice} FROM "{contract.table}"').fetchone() or (0,)
+    names = [*rules, f"a repeated {' and '.join(contract.key)}"]
+    return row[0], {name: count for name, count in zip(names, row[1:], strict=False) if count}
+
+
+def sample(connection: duckdb.DuckDBPyConnection, contract: Contract) -> pd.DataFrame:
+    """The rows that pandera looks at: the last of the table, in pandas types, at most SAMPLE."""
+    listed = ", ".join(f'"{name}"' for name in contract.columns)
+    last = f'SELECT {listed} FROM "{contract.table}" LIMIT {SAMPLE}'
+    frame: pd.DataFrame = connection.execute(last).df()
+    return frame
+
+
+def _explained(frame: pd.DataFrame, contract: Contract) -> list[str]:
+    """pandera's failures, a sentence each, fullest first."""
+    try:
+        contract.schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases.astype(object).fillna("")
+        counted = cases.groupby(["column", "check"], sort=False).size().sort_values(ascending=False)
+        return [f"{column or 'table'}: {what} ({count:,} times)" for (column, what), count in counted.items()]
+    return []
+
+
+def _stop(table: str, problems: list[str], numbers: Mapping[str, Any]) -> Finding:
+    text = f"{table} breaks its contract: {'; '.join(problems[:6])}{' …' if len(problems) > 6 else ''}."
+    return Finding(f"schema of {table}", Level.STOP, text, Trouble.SCHEMA_CHANGED, dict(numbers))

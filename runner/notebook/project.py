@@ -1,0 +1,45 @@
+"""The project a notebook belongs to: its folder and the files of its config/ that notebooks read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runner.errors import ConfigError
+
+SIGN = Path("config") / "pipelines.yml"
+
+
+def find(start: Path) -> Path:
+    """The nearest folder, from `start` upwards, that holds config/pipelines.yml. Raises ConfigError when none does."""
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if (folder / SIGN).is_file():
+            return folder
+    raise ConfigError(
+        f"No project was found: neither {here.name} nor a folder above it has {SIGN.as_posix()}.",
+        "Open the notebook inside a project, or make one with `runner init DIR`.",
+    )
+
+
+def read(project: Path, name: str) -> Mapping[str, Any]:
+    """A file of config/ as a mapping. Raises ConfigError when it is missing, is not YAML or is no mapping."""
+    path = project / "config" / name
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"config/{name} is not there.", "This report needs it; copy it from the shipped project.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config/{name} is not YAML: {error}.", "Correct the line named.") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"config/{name} is not a mapping.", "Its top level is `key: value` lines.")
+    return data
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as hexadecimal text."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

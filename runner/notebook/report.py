@@ -1,0 +1,322 @@
+"""`Report`: the one object through which a notebook reads, checks, shows and hands over.
+
+The same notebook works when the runner executes it and when a person opens it in JupyterLab: the runner says where the
+project is (RUNNER_PROJECT), a person is standing in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import scrapbook
+from IPython.display import display
+from matplotlib.figure import Figure as Canvas
+
+from runner.errors import ReportStopped, Trouble
+from runner.model import BLOCK_MIME, Figure, Finding, Level
+from runner.notebook import bands, charts, contracts, figures, project, tables, warehouse
+from runner.notebook.figures import Prior, day_text
+
+
+class Report:
+    """One report of one pipeline for one as-of day (ISO text or a date).
+
+    Raises ConfigError when no project is found, and ReportStopped when `as_of` is not a day.
+    """
+
+    def __init__(self, pipeline: str, as_of: str | date, folder: Path | None = None) -> None:
+        self.pipeline = pipeline
+        try:
+            self.as_of = date.fromisoformat(str(as_of)[:10])
+        except ValueError as error:
+            raise ReportStopped(f"The as-of date {as_of!r} is not a day.", "Write it like 2017-11-15.") from error
+        self.project = project.find(folder or Path(os.environ.get("RUNNER_PROJECT", ".")))
+        self.figures: dict[str, Figure] = {}
+        self.findings: list[Finding] = []
+        charts.use()
+
+    # reading
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """config/settings.yml."""
+        return project.read(self.project, "settings.yml")
+
+    @cached_property
+    def costs(self) -> Mapping[str, Any]:
+        """config/costs.yml: the assumed cost structure."""
+        return project.read(self.project, "costs.yml")
+
+    @cached_property
+    def holidays(self) -> Mapping[str, Any]:
+        """config/holidays.yml: the company's closed and named days."""
+        return project.read(self.project, "holidays.yml")
+
+    @cached_property
+    def warehouse(self) -> duckdb.DuckDBPyConnection:
+        """The warehouse as it stood at the end of the as-of day; nothing in it can be changed."""
+        place = Path(self.settings.get("warehouse", warehouse.PLACE))
+        path = warehouse.prepare(self.project, place)
+        return warehouse.connect(path, self.as_of, dict(self.costs["goods"]))
+
+    def csv(self, place: str) -> pd.DataFrame:
+        """A CSV file of the project as a frame; it is listed among the report's sources."""
+        path = self.project / place
+        if not path.is_file():
+            raise ReportStopped(
+                f"The source {place} is not there.",
+                "Put the file into the project folder, or correct its name in the notebook.",
+                Trouble.SOURCE_UNAVAILABLE,
+            )
+        frame = pd.read_csv(path)
+        self._source(place, len(frame), "", project.sha256(path), "a file of this project")
+        return frame
+
+    def records(self, pipeline: str, name: str, first: date, last: date) -> pd.DataFrame:
+        """What `pipeline` recorded under `name` for the days first..last, one row a day, as the ledger holds it."""
+        from runner.ledger import Ledger  # noqa: PLC0415  most notebooks need no ledger
+
+        place = self.project / str(self.settings.get("ledger", "reports/ledger.sqlite"))
+        rows = Ledger.open(place).records(pipeline, name, first, last) if place.exists() else []
+        digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+        note = f"{day_text(rows[0]['day'])} to {day_text(rows[-1]['day'])}" if rows else "nothing recorded"
+        self._source(f"{pipeline} ({name} record)", len(rows), str(last), digest, note)
+        return pd.DataFrame(rows)
+
+    # checking
+
+    def check(  # noqa: PLR0913  a finding has these parts
+        self,
+        name: str,
+        *,
+        ok: bool,
+        message: str,
+        otherwise: Level | str = Level.STOP,
+        trouble: Trouble = Trouble.DATA_INCOMPLETE,
+        **numbers: Any,
+    ) -> None:
+        """Record a finding: pass when `ok`, else the level `otherwise`. The numbers behind it go along."""
+        level = Level.PASS if ok else Level(otherwise)
+        kept = {key: tables.plain(value) for key, value in numbers.items()}
+        self.add(Finding(name, level, message, None if ok else trouble, kept))
+
+    def add(self, finding: Finding) -> None:
+        """Record a finding that a check made, and print it. Raises ValueError when its name is taken."""
+        if any(finding.check == known.check for known in self.findings):
+            raise ValueError(f"Two checks are called {finding.check!r}; give each a name of its own.")
+        self.findings.append(finding)
+        _glue(f"finding:{finding.check}", finding.as_dict())
+        print(f"{finding.level:<4}  {finding.check}: {finding.message}")  # noqa: T201  what the analyst reads
+
+    def require(
+        self, name: str, *, ok: bool, message: str, remedy: str = "", trouble: Trouble = Trouble.DATA_INCOMPLETE
+    ) -> None:
+        """Record a finding without which nothing after it makes sense; raises ReportStopped when it is not `ok`."""
+        if not ok:
+            self.add(Finding(name, Level.STOP, message, trouble, {}))
+            raise ReportStopped(message, remedy, trouble)
+        self.add(Finding(name, Level.PASS, message, None, {}))
+
+    def contract(self, table: str, frame: pd.DataFrame | None = None) -> None:
+        """Hold a table of the warehouse, or a frame, against `config/contracts/<table>.yml`.
+
+        Raises ReportStopped when it breaks it: arithmetic on a table of another shape means nothing.
+        """
+        contract = contracts.load(self.project / "config" / "contracts" / f"{table}.yml")
+        if frame is not None:
+            finding = contracts.check_frame(frame, contract)
+        else:
+            finding = contracts.check(self.warehouse, contract)
+        self.add(finding)
+        if finding.level is Level.STOP:
+            raise ReportStopped(finding.message, "See the runbook, section schema changed.", Trouble.SCHEMA_CHANGED)
+
+    def watch(self, daily: pd.DataFrame, metrics: Mapping[str, bands.Metric], main: str) -> dict[str, bands.Band]:
+        """Check a frame of daily figures: each day there once, and the last one of each metric within its band.
+
+        `main` names the column that may never be zero. Returns the bands, for `bands.draw` and `show_bands`.
+        """
+        self.add(bands.gaps(daily, main, self.holidays))
+        found = bands.bands(daily, metrics, self.holidays)
+        for name, band in found.items():
+            self.add(bands.finding(band, metrics[name]))
+        return found
+
+    def require_day(self, day: date | None = None) -> None:
+        """Stop unless the warehouse holds sales for the day (the as-of day unless given)."""
+        wanted = day or self.as_of
+        lines, last = self.warehouse.execute(
+            "SELECT count(*) FILTER (WHERE day = ?), max(day) FROM transactions", [wanted]
+        ).fetchone() or (0, None)
+        self.require(
+            "sales of the day",
+            ok=lines > 0,
+            message=f"{lines:,} till lines for {day_text(wanted)}."
+            if lines
+            else f"There are no sales for {day_text(wanted)} in the warehouse; its last day is {day_text(last)}.",
+            remedy=f"Choose an as-of date up to {last}, or load the missing day, then run again.",
+        )
+
+    # showing
+
+    def figure(  # noqa: PLR0913  each is one thing that the reader sees
+        self,
+        name: str,
+        value: Any,
+        *,
+        label: str,
+        unit: str = "count",
+        prior: Prior | None = None,
+        note: str = "",
+    ) -> Figure:
+        """Glue a number that readers are shown. Raises ValueError when it is not finite or its name is taken."""
+        if name in self.figures:
+            raise ValueError(f"Two figures are called {name!r}; give each a name of its own.")
+        figure = figures.figure(name, value, label=label, unit=unit, prior=prior, note=note)
+        self.figures[name] = figure
+        _glue(f"figure:{name}", figure.as_dict())
+        return figure
+
+    def say(self, template: str, **words: Any) -> None:
+        """A paragraph in markdown; `{name}` stands for the text of the figure `name`, or for a given word."""
+        texts = {name: figure.text for name, figure in self.figures.items()}
+        text = template.format_map({**texts, **words})
+        display({"text/markdown": text, "text/plain": text}, raw=True)
+
+    def tiles(self, *shown: Figure) -> None:
+        """Figures as tiles, each with its change against the prior period."""
+        keys = ("name", "label", "text", "change", "tone", "note")
+        tiles = [{key: getattr(figure, key) for key in keys} for figure in shown]
+        lines = [f"{tile['label']}: {tile['text']}  {tile['change']}".rstrip() for tile in tiles]
+        _block({"type": "kpis", "tiles": tiles}, "\n".join(lines), _tiles_html(tiles))
+
+    def table(  # noqa: PLR0913  each is one thing that the reader sees
+        self,
+        frame: pd.DataFrame,
+        name: str,
+        caption: str,
+        *,
+        units: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        total: bool = False,
+    ) -> None:
+        """A frame as a table; its values travel with the PDF as CSV. Raises ValueError when it is empty."""
+        block = tables.block(frame, name, caption, tables.Layout(units or {}, labels or {}, total))
+        _block(block, tables.as_text(block), tables.as_html(block))
+
+    def chart(  # noqa: PLR0913  each is one thing that the reader sees
+        self, chart: Canvas, name: str, title: str, alt: str, *, caption: str = "", half: bool = False
+    ) -> None:
+        """A chart with its title and a text that says what it shows. Raises ValueError when nothing is drawn."""
+        if charts.is_blank(chart):
+            raise ValueError(f"The chart {name!r} is empty; say so in words instead of showing it.")
+        if not alt.strip():
+            raise ValueError(f"The chart {name!r} has no alt text; say what it shows in a sentence.")
+        block = {"type": "chart", "name": name, "title": title, "alt": alt, "caption": caption, "half": half}
+        pictures = {"image/svg+xml": charts.svg(chart), "image/png": base64.b64encode(charts.png(chart)).decode()}
+        metadata = {kind: {"alt": alt} for kind in pictures}
+        text = f"[chart] {title}. {alt}"
+        display({BLOCK_MIME: block, **pictures, "text/plain": text}, metadata=metadata, raw=True)
+
+    def show_bands(self, found: Mapping[str, bands.Band], metrics: Mapping[str, bands.Metric], main: str) -> None:
+        """The chart of one metric in its usual range, and the table of all that are watched."""
+        chart, (axis,) = charts.canvas(2.3)
+        alt = bands.draw(axis, found[main], metrics[main])
+        self.chart(chart, f"usual_{main}", f"{metrics[main].label}: each day against its usual range", alt)
+        frame = bands.table(found, metrics)
+        caption = f"Usual ranges on {day_text(self.as_of)}, each learnt from the days before it alone"
+        self.table(frame, "usual_ranges", caption, units=bands.UNITS, labels=bands.LABELS)
+
+    def note(self, title: str, text: str, tone: str = "info") -> None:
+        """A boxed remark: info, warn or stop."""
+        html = f"<blockquote><strong>{escape(title)}</strong> {escape(text)}</blockquote>"
+        _block({"type": "note", "tone": tone, "title": title, "text": text}, f"{title}: {text}", html)
+
+    def show_findings(self) -> None:
+        """Every finding so far, as the reader sees it. Raises ReportStopped when one of them is a stop."""
+        items = [finding.as_dict() for finding in self.findings]
+        text = "\n".join(f"{item['level']:<4}  {item['check']}: {item['message']}" for item in items)
+        _block({"type": "findings", "items": items}, text, f"<pre>{escape(text)}</pre>")
+        stops = [finding for finding in self.findings if finding.level is Level.STOP]
+        if stops:
+            raise ReportStopped(stops[0].message, "Nothing is sent; see the runbook.", _trouble(stops[0]))
+
+    # handing over
+
+    def record(self, name: str, frame: pd.DataFrame) -> None:
+        """Rows, one a day, that later reports rest on. The runner keeps them when this report passes the gate."""
+        if "day" not in frame or frame["day"].duplicated().any():
+            raise ValueError(f"The record {name!r} needs a column `day` with each day once.")
+        rows = [[tables.plain(cell) for cell in row] for row in frame.astype(object).itertuples(index=False)]
+        _glue(f"record:{name}", {"columns": list(map(str, frame)), "rows": rows})
+
+    def show_sources(self, *names: str) -> None:
+        """The data section: each table with its rows and days as this report saw them."""
+        digest = warehouse.fingerprint(self.project)
+        for name in names:
+            count, first, last = self.warehouse.execute(
+                f'SELECT count(*), {_day_span(name)} FROM "{name}"'
+            ).fetchone() or (0, None, None)
+            note = f"{day_text(first)} to {day_text(last)}" if first else "no dates"
+            self._source(name, count, str(last or ""), digest, note)
+        listed = [{"source": name, **source} for name, source in self._sources.items()]
+        frame = pd.DataFrame(listed)[["source", "rows", "note", "sha256"]]
+        frame["sha256"] = frame["sha256"].str[:12]
+        labels = {"note": "Days covered", "sha256": "Fingerprint (SHA-256)"}
+        self.table(frame, "sources", f"Sources as of {day_text(self.as_of)}", labels=labels)
+
+    @cached_property
+    def _sources(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def _source(self, name: str, rows: int, as_of: str, digest: str, note: str) -> None:
+        self._sources[name] = {"rows": rows, "as_of": as_of, "sha256": digest, "note": note}
+        _glue(f"source:{name}", self._sources[name])
+
+    # periods
+
+    @property
+    def day(self) -> str:
+        """The as-of day in words, like `Wednesday 15 November 2017`."""
+        return f"{self.as_of:%A} {self.as_of.day} {self.as_of:%B %Y}"
+
+
+def _trouble(finding: Finding) -> Trouble:
+    return finding.trouble or Trouble.DATA_INCOMPLETE
+
+
+def _glue(name: str, data: Mapping[str, Any]) -> None:
+    """Hand a scrap over in the executed notebook; scrapbook shows nothing of it."""
+    scrapbook.glue(name, dict(data), encoder="json")
+
+
+def _block(block: Mapping[str, Any], text: str, html: str) -> None:
+    display({BLOCK_MIME: dict(block), "text/plain": text, "text/html": html}, raw=True)
+
+
+def _tiles_html(tiles: Sequence[Mapping[str, str]]) -> str:
+    cells = "".join(
+        '<td style="text-align:left;vertical-align:top;padding:8px 16px;border-top:3px solid #16324f">'
+        f"<small>{escape(tile['label'])}</small><br><b style='font-size:1.4em'>{escape(tile['text'])}</b><br>"
+        f"<small>{escape(tile['change'] or tile['note'])}</small></td>"
+        for tile in tiles
+    )
+    return f"<table><tr>{cells}</tr></table>"
+
+
+def _day_span(table: str) -> str:
+    spans = {"experiments": "min(starts_on), max(starts_on)"}
+    return spans.get(table, "min(day), max(day)" if table in warehouse.DATED else "NULL, NULL")
+
+
