@@ -66,7 +66,7 @@ class ConfigError(RunnerError):
     exit_code = 2
 
 
-class ReportStopped(RunnerError):
+class ReportStopped(RunnerError):  # noqa: N818  it is no fault of the software
     """A check says that the data or the figures must not reach a reader.
 
     Raised in the notebook by `Report.require`; the runner knows it by its name in the cell's error output.
@@ -79,7 +79,7 @@ class ReportStopped(RunnerError):
         self.trouble = trouble
 
 
-class RunFailed(RunnerError):
+class RunFailed(RunnerError):  # noqa: N818  the words of the ledger
     """The report could not be made; the partial notebook is kept."""
 
 

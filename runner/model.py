@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.errors import Trouble
 
-#: Media type of one block of a report: a JSON object with a "type" (see `runner.report.blocks`).
+#: Media type of one block of a report: a JSON object with a "type" (see `runner.document.blocks`).
 BLOCK_MIME = "application/vnd.runner.block+json"
 #: Media type that scrapbook glues JSON scraps under (scrapbook 0.5).
 SCRAP_MIME = "application/scrapbook.scrap.json+json"
@@ -18,7 +18,7 @@ SCRAP_MIME = "application/scrapbook.scrap.json+json"
 class Level(StrEnum):
     """How a check came out, from harmless to forbidding."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105  a level, no secret
     WARN = "warn"
     STOP = "stop"
 

@@ -42,7 +42,11 @@ def text() -> str:
     """The whole file: first what the project asks for, then what those bring along."""
     direct = [pin for pin in pins() if name_of(pin) in asked_for()]
     others = [pin for pin in pins() if pin not in direct]
-    body = [f'      - "{pin}"' for pin in direct] + ["      # and what those need"] + [f'      - "{pin}"' for pin in others]
+    body = (
+        [f'      - "{pin}"' for pin in direct]
+        + ["      # and what those need"]
+        + [f'      - "{pin}"' for pin in others]
+    )
     return HEAD + "\n".join(body) + "\n      - -e .\n"
 
 

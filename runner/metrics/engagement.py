@@ -52,9 +52,10 @@ def week(connection: duckdb.DuckDBPyConnection, span: Span) -> Week:
 
 
 def daily(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """One row a trading day: visits, households, redemptions, interactions."""
+    """One row a trading day: visits, households, revenue (dollars), redemptions, interactions."""
     frame = connection.execute("""
         SELECT t.day, count(DISTINCT basket_id) AS visits, count(DISTINCT household_id) AS households,
+               CAST(sum(sales_value) AS DOUBLE) AS revenue,
                coalesce(any_value(redemptions), 0) AS redemptions
         FROM transactions t
         LEFT JOIN (SELECT day, count(*) AS redemptions FROM redemptions GROUP BY day) USING (day)

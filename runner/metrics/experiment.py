@@ -205,9 +205,10 @@ def cuped(control: Arm, treated: Arm, level: float = 0.95) -> Adjusted:
     """Compare mean y per unit adjusted by x, the same units' figure before (Deng, Xu, Kohavi, Walker 2013).
 
     theta = pooled within-arm cov(x, y) / var(x); a unit's figure becomes y - theta·(x - mean of x in both arms), its
-    variance s²y - 2·theta·sxy + theta²·s²x; then as `difference`. x must be settled before a randomised assignment: arms
-    that were chosen by x stay apart, since the adjustment takes only theta of their old distance away (on campaign 18
-    of completejourney +37 dollars a household where `change` finds +14). Raises ValueError if an arm has no x or x is the same for every unit.
+    variance s²y - 2·theta·sxy + theta²·s²x; then as `difference`. x must be settled before a randomised assignment.
+    Where the arms were chosen by x they stay apart, since only theta of their old distance is taken away: campaign 18
+    of completejourney gets +37 dollars a household in revenue here and +14 from `change`.
+    Raises ValueError if an arm has no x or x is the same for every unit.
     """
     _need_x(control, treated)
     plain = difference(control, treated, level)

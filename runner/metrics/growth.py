@@ -18,6 +18,9 @@ from runner.metrics.periods import Span
 
 #: Days at the start of the data in which a first sight says nothing of acquisition.
 BURN_IN = 91
+#: Till lines that an hour must have had in each of the weeks before to be expected again; one basket holds about nine,
+#: and below this an empty hour is chance (it would have been reported on one day in eight of 2017).
+BUSY = 20
 #: What a day is recorded as, for the reports that rest on it.
 RECORDED = ("lines", "baskets", "households", "new_households", "revenue", "redemptions")
 
@@ -70,14 +73,16 @@ class Completeness:
         return not self.silent_hours
 
 
-def completeness(by_hour: pd.DataFrame) -> Completeness:
-    """Judge a day from the frame of `hours`: an hour is silent when it has no line and never had none before."""
-    always = by_hour["least"].fillna(0) > 0
+def completeness(by_hour: pd.DataFrame, closing: int = 24) -> Completeness:
+    """Judge a day from the frame of `hours`: an hour is silent when it has no line and always had at least BUSY before.
+
+    `closing` is the hour from which nothing is expected on this day (early closing on a holiday).
+    """
+    always = (by_hour["least"].fillna(0) >= BUSY) & (by_hour["hour"] < closing)
     silent = by_hour.loc[always & (by_hour["lines"] == 0), "hour"]
-    usual = by_hour["usual"].sum()
-    return Completeness(
-        tuple(int(hour) for hour in silent), by_hour["lines"].sum() / usual if usual else float("nan")
-    )
+    usual = float(by_hour["usual"].sum())
+    volume = float(by_hour["lines"].sum()) / usual if usual else float("nan")
+    return Completeness(tuple(int(hour) for hour in silent), volume)
 
 
 #: How a household's coupons of a day compare between till and coupon system.
@@ -185,9 +190,8 @@ def cohorts(connection: duckdb.DuckDBPyConnection, as_of: date, burn_in: date) -
             elif pd.isna(shares.loc[cohort, age]):
                 shares.loc[cohort, age] = 0.0
     shares.columns = [f"m{age}" for age in shares.columns]
-    return shares.reset_index().assign(households=size.to_numpy(dtype=int)).pipe(
-        lambda table: table[["cohort", "households", *[c for c in table if c.startswith("m")]]]
-    )
+    shares.insert(0, "households", size.to_numpy(dtype=int))
+    return shares.reset_index()
 
 
 def _month_end(cohort: pd.Timestamp, age: int) -> date:

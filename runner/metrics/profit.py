@@ -85,11 +85,21 @@ SUMS = """
 
 def total(connection: duckdb.DuckDBPyConnection, span: Span, costs: Costs) -> Total:
     """Profit and loss of a span of days; all zeros when nothing was sold."""
-    row = connection.execute(f"SELECT {SUMS} FROM lines WHERE day BETWEEN ? AND ?", [span.first, span.last]).df().iloc[0]
+    sums = connection.execute(f"SELECT {SUMS} FROM lines WHERE day BETWEEN ? AND ?", [span.first, span.last])
+    row = sums.df().iloc[0]
     redeemed = _one(connection, "SELECT count(*) FROM redemptions WHERE day BETWEEN ? AND ?", span)
-    money = {name: float(row[name]) for name in ("list_value", "discount", "revenue", "goods")}
-    counts = {name: int(row[name]) for name in ("baskets", "households", "lines")}
-    return Total(**money, **counts, handling=counts["baskets"] * costs.handling, clearing=redeemed * costs.clearing)
+    baskets = int(row["baskets"])
+    return Total(
+        list_value=float(row["list_value"]),
+        discount=float(row["discount"]),
+        revenue=float(row["revenue"]),
+        goods=float(row["goods"]),
+        handling=baskets * costs.handling,
+        clearing=redeemed * costs.clearing,
+        baskets=baskets,
+        households=int(row["households"]),
+        lines=int(row["lines"]),
+    )
 
 
 def _one(connection: duckdb.DuckDBPyConnection, sql: str, span: Span) -> int:
@@ -150,7 +160,8 @@ def by_store_group(connection: duckdb.DuckDBPyConnection, span: Span) -> pd.Data
     """One row a size group of shops (large, medium, small) with its sums in dollars and counts.
 
     The data name no region or format, so shops are grouped by size: baskets a week over the 13 weeks up to the span's
-    last day. The group of a shop can therefore change from one report to the next.
+    last day. The group of a shop can therefore change from one report to the next; a shop without a basket in those
+    weeks is small.
     """
     frame = connection.execute(
         f"""
@@ -160,9 +171,9 @@ def by_store_group(connection: duckdb.DuckDBPyConnection, span: Span) -> pd.Data
         grouped AS (
             SELECT store_id, CASE WHEN weekly >= {LARGE} THEN 'Large' WHEN weekly >= {MEDIUM} THEN 'Medium'
                                   ELSE 'Small' END AS store_group FROM size)
-        SELECT store_group, count(DISTINCT store_id) AS stores, {SUMS}
-        FROM lines JOIN grouped USING (store_id) WHERE day BETWEEN ? AND ?
-        GROUP BY store_group ORDER BY store_group""",
+        SELECT coalesce(store_group, 'Small') AS store_group, count(DISTINCT store_id) AS stores, {SUMS}
+        FROM lines LEFT JOIN grouped USING (store_id) WHERE day BETWEEN ? AND ?
+        GROUP BY 1 ORDER BY 1""",
         [span.last, span.last, span.first, span.last],
     ).df()
     return frame.assign(margin=frame["revenue"] - frame["goods"])
@@ -173,8 +184,9 @@ class Bridge:
     """Why profit changed between two spans, in dollars; the five steps sum to the change exactly.
 
     With L list value, m the margin on list value and index 0 the prior span: volume (L1 - L0) m0; mix, the departments'
-    shift at their prior margins; discounts, the departments' discount rates at today's volume; handling and clearing
-    as they are. The assumed cost shares are the same in both spans, so there is no step for unit costs.
+    shift at their prior margins (of a new department, at its margin before discounts); discounts, the departments'
+    discount rates at today's volume; handling and clearing as they are. The assumed cost shares are the same in both
+    spans, so there is no step for unit costs.
     """
 
     before: float
@@ -199,7 +211,7 @@ def bridge(connection: duckdb.DuckDBPyConnection, now: Span, before: Span, costs
     both = _departments(connection, now, before)
     rate0 = zero.margin / zero.list_value
     volume = (one.list_value - zero.list_value) * rate0
-    kept = both["margin0"].div(both["list0"]).where(both["list0"] > 0, rate0)
+    kept = both["margin0"].div(both["list0"]).where(both["list0"] > 0, both["full1"].div(both["list1"])).fillna(0.0)
     mix = float((both["list1"] * kept).sum()) - one.list_value * rate0
     discounts = float((both["margin1"] - both["list1"] * kept).sum())
     return Bridge(
@@ -208,12 +220,16 @@ def bridge(connection: duckdb.DuckDBPyConnection, now: Span, before: Span, costs
 
 
 def _departments(connection: duckdb.DuckDBPyConnection, now: Span, before: Span) -> pd.DataFrame:
-    """List value and margin of every department in both spans, in dollars, zero where it sold nothing."""
+    """List value and margin of every department in both spans, in dollars, zero where it sold nothing.
+
+    full1 is the margin that the present span would have brought without discounts.
+    """
     frame: pd.DataFrame = connection.execute(
         """
         SELECT department,
                CAST(coalesce(sum(list_value) FILTER (WHERE day BETWEEN $a AND $b), 0) AS DOUBLE) AS list1,
                CAST(coalesce(sum(revenue - goods) FILTER (WHERE day BETWEEN $a AND $b), 0) AS DOUBLE) AS margin1,
+               CAST(coalesce(sum(list_value - goods) FILTER (WHERE day BETWEEN $a AND $b), 0) AS DOUBLE) AS full1,
                CAST(coalesce(sum(list_value) FILTER (WHERE day BETWEEN $c AND $d), 0) AS DOUBLE) AS list0,
                CAST(coalesce(sum(revenue - goods) FILTER (WHERE day BETWEEN $c AND $d), 0) AS DOUBLE) AS margin0
         FROM lines GROUP BY department ORDER BY department""",

@@ -1,7 +1,7 @@
 """Unit-level profit of an experiment: households by arm, their baskets, and the sums that the statistics need.
 
 The unit is the household. Known units are those seen before the experiment's start; the treated are those the campaign
-was sent to. A unit without a purchase in the window counts, with a profit of zero (or of minus what contacting it cost).
+was sent to. A unit without a purchase in the window counts, with a profit of zero (or minus what contacting it cost).
 The comparison window has the same length and the same weekdays, in the weeks just before the start.
 """
 
@@ -128,7 +128,8 @@ def moments(connection: duckdb.DuckDBPyConnection, outcome: str, before: str) ->
                sum({outcome} * {outcome}) AS yy, sum({before}) AS x, sum({before} * {before}) AS xx,
                sum({outcome} * {before}) AS xy
         FROM units GROUP BY is_treated ORDER BY is_treated DESC""").df()
-    return {str(arm): dict(row) for arm, row in frame.set_index("arm").astype(float).to_dict("index").items()}
+    sums = frame.set_index("arm").astype(float)
+    return {str(arm): {str(name): float(value) for name, value in row.items()} for arm, row in sums.iterrows()}
 
 
 def deciles(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
@@ -163,7 +164,10 @@ def baskets(connection: duckdb.DuckDBPyConnection, span: Span, costs: Costs) -> 
 
 
 def daily(connection: duckdb.DuckDBPyConnection, first: date, last: date, costs: Costs) -> pd.DataFrame:
-    """Profit a unit and day, in dollars, by arm, before contact and clearing: one row a day from first to last."""
+    """Profit a unit and day, in dollars, by arm, before contact and clearing: one row a day from first to last.
+
+    Zero on a day on which an arm bought nothing, nan for an arm without units.
+    """
     days = pd.DataFrame({"day": pd.date_range(first, last)})
     frame = connection.execute(
         """
@@ -175,10 +179,9 @@ def daily(connection: duckdb.DuckDBPyConnection, first: date, last: date, costs:
         [costs.handling, first, last],
     ).df()
     sizes = dict(connection.execute("SELECT is_treated, count(*) FROM units GROUP BY is_treated").fetchall())
-    wide = frame.pivot_table(index="day", columns="is_treated", values="profit", aggfunc="sum")
     for arm, name in ((True, "treated"), (False, "not_treated")):
-        profit = wide[arm] / sizes[arm] if arm in wide else float("nan")
-        days[name] = days["day"].map(profit) if arm in wide else float("nan")
+        profit = frame[frame["is_treated"] == arm].set_index("day")["profit"].reindex(days["day"], fill_value=0.0)
+        days[name] = profit.to_numpy(dtype=float) / sizes[arm] if arm in sizes else float("nan")
     return days
 
 

@@ -24,7 +24,7 @@ SHOWN_DAYS = 70
 
 @dataclass(frozen=True)
 class Metric:
-    """One daily series that is watched: what a reader calls it, its unit, and the alarms a year that are put up with."""
+    """One daily series that is watched: what a reader calls it, its unit, and the alarms a year that are accepted."""
 
     label: str
     unit: str = "count"
@@ -43,6 +43,13 @@ def closed_days(first: date, last: date, config: Mapping[str, Any]) -> dict[date
     return calendar.closed(first, last, [str(day) for day in config.get("closed_on") or []])
 
 
+def closing_hour(day: date, config: Mapping[str, Any]) -> int:
+    """The hour from which nothing is expected on a day: 24, or earlier on the days of `closes_early`."""
+    names = special_days(day, day, config).get(day, "")
+    early = config.get("closes_early") or {}
+    return min((int(hour) for name, hour in early.items() if str(name) in names), default=24)
+
+
 def bands(daily: pd.DataFrame, metrics: Mapping[str, Metric], config: Mapping[str, Any]) -> dict[str, Band]:
     """The band of each metric, a column of `daily` (one row a day, in order, with a column `day`)."""
     days = pd.to_datetime(daily["day"]).dt.date
@@ -59,13 +66,12 @@ def finding(band: Band, metric: Metric) -> Finding:
     name = f"usual range of {metric.label.lower()}"
     observed = f"{metric.label}: {shown(last.observed, metric.unit)}"
     numbers = {
-        "observed": round(last.observed, 4), "expected": _rounded(last.expected), "lower": _rounded(last.lower),
+        "observed": _rounded(last.observed), "expected": _rounded(last.expected), "lower": _rounded(last.lower),
         "upper": _rounded(last.upper), "alarms_per_year": _rounded(band.alarms_per_year), "budget": metric.budget,
     }  # fmt: skip
-    if last.annotated:
-        return Finding(name, Level.PASS, f"{observed} is not judged, the day is special ({last.annotated}).", None, numbers)
     if not last.judged:
-        return Finding(name, Level.PASS, f"{observed} is not judged. {band.note}", None, numbers)
+        why = f", the day is special ({last.annotated})." if last.annotated else f". {band.note}"
+        return Finding(name, Level.PASS, f"{observed} is not judged{why}", None, numbers)
     usual = f"the usual range {shown(last.lower, metric.unit)} to {shown(last.upper, metric.unit)}"
     if last.flag == outliers.NONE:
         return Finding(name, Level.PASS, f"{observed} is within {usual}.", None, numbers)
@@ -78,7 +84,10 @@ def _rounded(value: float) -> float | None:
 
 
 def gaps(daily: pd.DataFrame, column: str, config: Mapping[str, Any], back: int = 56) -> Finding:
-    """Exact checks of the last `back` days: none missing, none zero, none twice, none a copy of another. Stop or pass."""
+    """Check the last `back` days: none missing, none zero, none twice, none a copy of another. Stop or pass.
+
+    A copy is looked for only where `daily` has a column `revenue`: counts alone agree by chance, cents do not.
+    """
     days = pd.to_datetime(daily["day"]).dt.date
     last = days.iloc[-1]
     first = max(days.iloc[0], last - timedelta(days=back - 1))
@@ -87,11 +96,12 @@ def gaps(daily: pd.DataFrame, column: str, config: Mapping[str, Any], back: int 
     recent = daily[(days >= first).to_numpy()]
     stamps = pd.to_datetime(recent["day"]).to_numpy("datetime64[D]")
     numeric = recent.select_dtypes("number").to_numpy(dtype=float)
+    copied = tuple(outliers.copied_days(stamps, numeric)) if "revenue" in recent else ()
     problems = {
         "missing": outliers.missing_days(stamps, [day for day in wanted if day not in closed]),
         "zero": outliers.zero_days(stamps, recent[column], closed),
         "double": tuple(outliers.duplicate_days(stamps)),
-        "copied": tuple(outliers.copied_days(stamps, numeric)),
+        "copied": copied,
     }
     found = [f"{len(listed)} {kind} ({listed[0].isoformat()} …)" for kind, listed in problems.items() if listed]
     text = f"Of the last {len(wanted)} days, {'; '.join(found)}." if found else (
@@ -112,7 +122,7 @@ def table(found: Mapping[str, Band], metrics: Mapping[str, Metric]) -> pd.DataFr
                 "metric": metrics[name].label,
                 "observed": shown(last.observed, unit),
                 "expected": shown(last.expected, unit),
-                "range": f"{shown(last.lower, unit)} to {shown(last.upper, unit)}",
+                "range": f"{shown(last.lower, unit)}\N{EN DASH}{shown(last.upper, unit)}",
                 "verdict": _verdict(last),
                 "drop": least.drop / 100,
                 "rise": least.rise / 100,
@@ -124,10 +134,18 @@ def table(found: Mapping[str, Band], metrics: Mapping[str, Metric]) -> pd.DataFr
 
 
 LABELS = {
-    "range": "Usual range", "drop": "Least drop noticed", "rise": "Least rise noticed", "budget": "Alarms a year: budget",
-    "alarms": "raised",
+    "range": "Usual range", "drop": "Least drop noticed", "rise": "Least rise noticed",
+    "budget": "Alarms a year: budget", "alarms": "raised",
 }  # fmt: skip
-UNITS = {"drop": "percent", "rise": "percent", "budget": "number", "alarms": "number"}
+UNITS = {
+    "observed": "figure",
+    "expected": "figure",
+    "range": "figure",
+    "drop": "percent",
+    "rise": "percent",
+    "budget": "number",
+    "alarms": "number",
+}
 
 
 def _verdict(day: outliers.Day) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -26,7 +29,7 @@ BAND = "#dbe6f0"
 
 FONTS = Path(__file__).resolve().parents[2] / "templates" / "fonts"
 
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib's stubs list the keys one by one
     "figure.facecolor": "white",
     "figure.dpi": 100,
     "font.size": 8,
@@ -41,7 +44,7 @@ STYLE = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+    "axes.prop_cycle": cycler(color=CYCLE),
     "grid.color": GRID,
     "grid.linewidth": 0.7,
     "lines.linewidth": 1.4,
@@ -101,7 +104,7 @@ def _tick(value: float, unit: str) -> str:
 def svg(chart: Canvas) -> str:
     """The chart as SVG text without a date, so that the same chart has the same bytes."""
     out = io.StringIO()
-    FigureCanvasSVG(chart).print_svg(out, metadata={"Date": None, "Creator": None})
+    FigureCanvasSVG(chart).print_svg(out, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     return out.getvalue()
 
 
@@ -109,20 +112,21 @@ def png(chart: Canvas, dpi: int = 160) -> bytes:
     """The chart as PNG bytes, for mail and for programs that draw no SVG."""
     out = io.BytesIO()
     chart.set_dpi(dpi)
-    FigureCanvasAgg(chart).print_png(out, metadata={"Software": None})
+    FigureCanvasAgg(chart).print_png(out, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return out.getvalue()
 
 
 def is_blank(chart: Canvas) -> bool:
-    """Whether the chart holds no drawn data at all (no line, bar, area, point or picture)."""
-    return not any(axis.has_data() for axis in chart.axes)
+    """Whether the chart holds no drawn data at all: no line, bar, area, point or picture, or only nan and nothing."""
+    return not any(axis.has_data() and np.isfinite(axis.dataLim.get_points()).any() for axis in chart.axes)
 
 
 def days(axis: Axes) -> None:
     """A date axis with few, short labels: `6 Nov`, and the year where it changes."""
-    locator = AutoDateLocator(minticks=3, maxticks=8)
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     axis.xaxis.set_major_locator(locator)
-    formatter = ConciseDateFormatter(locator, formats=["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S"])
+    formats = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S"]
+    formatter = ConciseDateFormatter(locator, formats=formats)  # type: ignore[no-untyped-call]
     formatter.zero_formats = ["", "%Y", "%-d %b", "%-d %b", "%H:%M", "%H:%M"]
     formatter.show_offset = False
     axis.xaxis.set_major_formatter(formatter)

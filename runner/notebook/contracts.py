@@ -1,8 +1,8 @@
 """Schema contracts: what a table must look like before a report may rest on it.
 
 A contract is one file in `config/contracts/<table>.yml`. Every row is counted against every rule in one SQL statement,
-whatever the size of the table; then pandera checks the types and explains a sample that holds the rows which broke a
-rule (on a million rows with half of them bad pandera alone takes seconds, the count takes milliseconds).
+whatever the size of the table; when none is broken pandera checks the types of a sample as pandas holds them (on a
+million rows with half of them bad pandera alone takes seconds, the count takes milliseconds).
 
     table: transactions
     key: [basket_id, product_id]
@@ -13,7 +13,7 @@ rule (on a million rows with half of them bad pandera alone takes seconds, the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import yaml
 from runner.errors import ConfigError, Trouble
 from runner.model import Finding, Level
 
+TOP_KEYS = {"table", "key", "columns", "about"}
 KEYS = {"type", "nullable", "min", "max", "values", "about"}
 TYPES = {
     "int64": ("BIGINT", "INTEGER", "HUGEINT"),
@@ -50,7 +51,8 @@ class Column:
     def broken(self, name: str) -> dict[str, str]:
         """Each rule's name with the SQL condition of a row that breaks it."""
         column = f'"{name}"'
-        rules = {} if self.nullable else {f"{name} is null": f"{column} IS NULL"}
+        absent = f"{column} IS NULL OR isnan({column})" if self.type == "float64" else f"{column} IS NULL"
+        rules = {} if self.nullable else {f"{name} is null": absent}
         if self.low is not None:
             rules[f"{name} below {self.low}"] = f"{column} < {_literal(self.low)}"
         if self.high is not None:
@@ -95,7 +97,7 @@ def _pandera(column: Column) -> pa.Column:
         checks.append(pa.Check.ge(column.low))
     if column.high is not None:
         checks.append(pa.Check.le(column.high))
-    if column.values:
+    if column.values:  # noqa: PD011  no frame
         checks.append(pa.Check.isin(list(column.values)))
     kind = {"day": "datetime64[us]", "time": "datetime64[us]"}.get(column.type, column.type)
     return pa.Column(kind, checks=checks, nullable=column.nullable)
@@ -108,11 +110,27 @@ def load(path: Path) -> Contract:
     except FileNotFoundError as error:
         raise ConfigError(f"There is no contract {path.name} in config/contracts.", "Write one.") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"config/contracts/{path.name} is not YAML: {error}.") from error
+        raise ConfigError(f"config/contracts/{path.name} is not YAML: {error}.", "Correct the line named.") from error
     if not isinstance(data, dict) or not isinstance(data.get("columns"), dict):
         raise ConfigError(f"config/contracts/{path.name} has no `columns:`.", "List each column with its type.")
     columns = {str(name): _column(path.name, str(name), rules) for name, rules in data["columns"].items()}
-    return Contract(str(data.get("table", path.stem)), columns, tuple(data.get("key") or ()))
+    key = _key(path.name, data, columns)
+    return Contract(str(data.get("table", path.stem)), columns, key)
+
+
+def _key(file: str, data: Mapping[str, Any], columns: Mapping[str, Column]) -> tuple[str, ...]:
+    unknown = sorted(str(name) for name in set(data) - TOP_KEYS)
+    if unknown:
+        raise ConfigError(
+            f"config/contracts/{file} has an unknown key {unknown[0]!r}.", f"Use {', '.join(sorted(TOP_KEYS))}."
+        )
+    key = data.get("key") or []
+    lost = [name for name in key if name not in columns] if isinstance(key, list) else [key]
+    if lost:
+        raise ConfigError(
+            f"config/contracts/{file}: key names {lost[0]!r}, which is no column.", "List columns: key: [basket_id]."
+        )
+    return tuple(key)
 
 
 def _column(file: str, name: str, rules: Any) -> Column:
@@ -126,6 +144,10 @@ def _column(file: str, name: str, rules: Any) -> Column:
     if given.get("type") not in TYPES:
         raise ConfigError(
             f"config/contracts/{file}: column {name} has the type {given.get('type')!r}.", f"Use {', '.join(TYPES)}."
+        )
+    if not isinstance(given.get("values") or [], list):
+        raise ConfigError(
+            f"config/contracts/{file}: column {name} has values that are no list.", "Write values: [A, B]."
         )
     return Column(
         given["type"],
@@ -161,7 +183,7 @@ def check(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Finding:
 
 def check_frame(frame: pd.DataFrame, contract: Contract) -> Finding:
     """As `check`, for a frame in memory (a CSV, say): pandera alone, all failures in one go."""
-    problems = _explained(frame, contract)
+    problems = _names(contract, [str(name) for name in frame]) or _explained(frame, contract)
     if problems:
         return _stop(contract.table, problems, {"rows": len(frame)})
     text = f"{contract.table}: {len(frame):,} rows keep their contract."
@@ -170,14 +192,22 @@ def check_frame(frame: pd.DataFrame, contract: Contract) -> Finding:
 
 def _drift(contract: Contract, found: Mapping[str, str]) -> list[str]:
     """What differs in names and types."""
-    lost = [f"column {name} is missing" for name in contract.columns if name not in found]
-    new = [f"column {name} is new" for name in found if name not in contract.columns]
     retyped = [
         f"column {name} is {found[name]}, not {column.type}"
         for name, column in contract.columns.items()
-        if name in found and not found[name].startswith(TYPES[column.type])
+        if name in found and not _is_of(found[name], column)
     ]
-    return lost + new + retyped
+    return _names(contract, found) + retyped
+
+
+def _names(contract: Contract, found: Collection[str]) -> list[str]:
+    lost = [f"column {name} is missing" for name in contract.columns if name not in found]
+    return lost + [f"column {name} is new" for name in found if name not in contract.columns]
+
+
+def _is_of(kind: str, column: Column) -> bool:
+    """A time stamp that has acquired a zone would be read as another hour."""
+    return kind.startswith(TYPES[column.type]) and not kind.endswith("WITH TIME ZONE")
 
 
 def _counted(connection: duckdb.DuckDBPyConnection, contract: Contract) -> tuple[int, dict[str, int]]:
@@ -191,15 +221,19 @@ def _counted(connection: duckdb.DuckDBPyConnection, contract: Contract) -> tuple
 
 
 def sample(connection: duckdb.DuckDBPyConnection, contract: Contract) -> pd.DataFrame:
-    """The rows that pandera looks at: the last of the table, in pandas types, at most SAMPLE."""
-    listed = ", ".join(f'"{name}"' for name in contract.columns)
-    last = f'SELECT {listed} FROM "{contract.table}" LIMIT {SAMPLE}'
-    frame: pd.DataFrame = connection.execute(last).df()
+    """The rows that pandera looks at: any of the table, in pandas types, at most SAMPLE."""
+    listed = ", ".join(_as_pandas(name, column) for name, column in contract.columns.items())
+    frame: pd.DataFrame = connection.execute(f'SELECT {listed} FROM "{contract.table}" LIMIT {SAMPLE}').df()
     return frame
 
 
+def _as_pandas(name: str, column: Column) -> str:
+    """Whatever the width of its integers, a column of them is int64 in the contract."""
+    return f'TRY_CAST("{name}" AS BIGINT) AS "{name}"' if column.type == "int64" else f'"{name}"'
+
+
 def _explained(frame: pd.DataFrame, contract: Contract) -> list[str]:
-    """pandera's failures, a sentence each, fullest first."""
+    """List pandera's failures, a sentence each, fullest first."""
     try:
         contract.schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner.errors import ConfigError
 from runner.notebook import project
@@ -27,8 +28,13 @@ class Design:
 def design_of(folder: Path, experiment: int) -> Design:
     """The design of one experiment: its own entry over the defaults. Raises ConfigError that names the key."""
     config = project.read(folder, "experiments.yml")
-    own = (config.get("experiments") or {}).get(experiment) or {}
-    given = {**(config.get("defaults") or {}), **own}
+    given: dict[str, Any] = {}
+    for part in (config.get("defaults") or {}, (config.get("experiments") or {}).get(experiment) or {}):
+        if not isinstance(part, dict):
+            raise ConfigError(
+                f"config/experiments.yml: {part!r} is no entry.", "Write {assignment: …, planned_share: …}."
+            )
+        given.update(part)
     unknown = sorted(set(given) - {"assignment", "planned_share"})
     if unknown:
         raise ConfigError(f"config/experiments.yml: unknown key {unknown[0]!r}.", "Use assignment and planned_share.")
@@ -40,6 +46,6 @@ def design_of(folder: Path, experiment: int) -> Design:
             f"config/experiments.yml: experiment {experiment} is {assignment} and its planned_share is {share}.",
             "A randomised experiment needs the planned share; an observational one has none.",
         )
-    if share is not None and not 0 < float(share) < 1:
+    if share is not None and not (isinstance(share, int | float) and 0 < share < 1):
         raise ConfigError(f"config/experiments.yml: planned_share is {share}.", "It lies between 0 and 1.")
     return Design(assignment, None if share is None else float(share))

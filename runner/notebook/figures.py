@@ -1,7 +1,9 @@
 """Numbers as readers see them: the one place where a value becomes text.
 
 Units: usd (whole dollars), usd2 (dollars and cents), count, percent, growth and points (of a share: 0.123 -> 12.3%,
-+12.3%, 12.3 pp), number (one decimal), minutes, day (ISO date -> 15 Nov 2017), text. A minus is U+2212, as the fonts draw it.
++12.3%, 12.3 pp), number (one decimal), minutes, day (ISO date -> 15 Nov 2017), text, figure (the
+text of a number, set like one). A minus is U+2212, as fonts draw
+it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
 
@@ -17,7 +20,7 @@ from runner.model import Figure
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 NUMERIC = ("usd", "usd2", "count", "percent", "growth", "points", "number", "minutes")
-UNITS = (*NUMERIC, "day", "text")
+UNITS = (*NUMERIC, "day", "text", "figure")
 
 
 def shown(value: Any, unit: str = "count") -> str:
@@ -31,7 +34,7 @@ def shown(value: Any, unit: str = "count") -> str:
         return DASH
     if unit == "day":
         return day_text(value)
-    if unit == "text":
+    if unit in ("text", "figure"):
         return str(value)
     return _numeric(float(value), unit) if unit != "growth" else signed(float(value), "percent")
 
@@ -100,7 +103,7 @@ def figure(  # noqa: PLR0913  each is one thing that the reader sees
     name: str, value: Any, *, label: str, unit: str = "count", prior: Prior | None = None, note: str = ""
 ) -> Figure:
     """A figure with its text and, where a prior is given, its change. Raises ValueError on NaN, infinity or None."""
-    if unit in NUMERIC and (value is None or not isinstance(value, Real) or not math.isfinite(value)):
+    if value is None or (unit in NUMERIC and not (isinstance(value, Real | Decimal) and math.isfinite(value))):
         raise ValueError(f"The figure {name!r} has no finite value ({value!r}); check its inputs before showing it.")
     plain = _plain(value)
     change, tone = change_text(float(plain), unit, prior) if prior else ("", "neutral")
@@ -109,7 +112,7 @@ def figure(  # noqa: PLR0913  each is one thing that the reader sees
 
 
 def _plain(value: Any) -> int | float | str:
-    """numpy and pandas scalars as plain Python, which is all that scrapbook and JSON take."""
+    """Give numpy and pandas scalars as plain Python, which is all that scrapbook and JSON take."""
     if isinstance(value, str):
         return value
     if isinstance(value, date):

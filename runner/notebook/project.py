@@ -32,7 +32,7 @@ def read(project: Path, name: str) -> Mapping[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"config/{name} is not there.", "This report needs it; copy it from the shipped project.") from error
+        raise ConfigError(f"config/{name} is not there.", "Copy it from the shipped project.") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"config/{name} is not YAML: {error}.", "Correct the line named.") from error
     if not isinstance(data, dict):

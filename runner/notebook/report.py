@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -24,6 +24,7 @@ from IPython.display import display
 from matplotlib.figure import Figure as Canvas
 
 from runner.errors import ReportStopped, Trouble
+from runner.metrics.outliers import Band
 from runner.model import BLOCK_MIME, Figure, Finding, Level
 from runner.notebook import bands, charts, contracts, figures, project, tables, warehouse
 from runner.notebook.figures import Prior, day_text
@@ -96,7 +97,7 @@ class Report:
 
     # checking
 
-    def check(  # noqa: PLR0913  a finding has these parts
+    def check(
         self,
         name: str,
         *,
@@ -142,7 +143,7 @@ class Report:
         if finding.level is Level.STOP:
             raise ReportStopped(finding.message, "See the runbook, section schema changed.", Trouble.SCHEMA_CHANGED)
 
-    def watch(self, daily: pd.DataFrame, metrics: Mapping[str, bands.Metric], main: str) -> dict[str, bands.Band]:
+    def watch(self, daily: pd.DataFrame, metrics: Mapping[str, bands.Metric], main: str) -> dict[str, Band]:
         """Check a frame of daily figures: each day there once, and the last one of each metric within its band.
 
         `main` names the column that may never be zero. Returns the bands, for `bands.draw` and `show_bands`.
@@ -156,17 +157,46 @@ class Report:
     def require_day(self, day: date | None = None) -> None:
         """Stop unless the warehouse holds sales for the day (the as-of day unless given)."""
         wanted = day or self.as_of
+        self._require_open(wanted)
         lines, last = self.warehouse.execute(
             "SELECT count(*) FILTER (WHERE day = ?), max(day) FROM transactions", [wanted]
         ).fetchone() or (0, None)
+        known = f"its last day is {day_text(last)}" if last else "it holds none up to then"
+        up_to = f"Choose an as-of date up to {last}" if last else "Choose a later as-of date"
         self.require(
             "sales of the day",
             ok=lines > 0,
             message=f"{lines:,} till lines for {day_text(wanted)}."
             if lines
-            else f"There are no sales for {day_text(wanted)} in the warehouse; its last day is {day_text(last)}.",
-            remedy=f"Choose an as-of date up to {last}, or load the missing day, then run again.",
+            else f"There are no sales for {day_text(wanted)} in the warehouse; {known}.",
+            remedy=f"{up_to}, or load the missing day, then run again.",
         )
+
+    def _require_open(self, day: date) -> None:
+        """A day on which the shops stay shut is no day without data: say which of the two it is."""
+        if bands.closed_days(day, day, self.holidays):
+            self.require(
+                "shops were open",
+                ok=False,
+                message=f"On {day_text(day)} the shops are closed, so there is nothing to report.",
+                remedy="Closed days are listed in config/holidays.yml (closed_on).",
+            )
+
+    def require_history(self, days: int) -> None:
+        """Stop unless the data begin at least `days` before the as-of day."""
+        first = self.first_day
+        self.require(
+            "a past to compare with",
+            ok=(self.as_of - first).days >= days,
+            message=f"The data begin on {day_text(first)}; this report compares with the {days} days before it.",
+            remedy=f"Choose an as-of date from {first + timedelta(days=days)} on.",
+        )
+
+    @cached_property
+    def first_day(self) -> date:
+        """The first day of the data."""
+        row = self.warehouse.execute("SELECT min(day) FROM transactions").fetchone()
+        return row[0] if row and row[0] else self.as_of
 
     # showing
 
@@ -189,10 +219,13 @@ class Report:
         return figure
 
     def say(self, template: str, **words: Any) -> None:
-        """A paragraph in markdown; `{name}` stands for the text of the figure `name`, or for a given word."""
-        texts = {name: figure.text for name, figure in self.figures.items()}
-        text = template.format_map({**texts, **words})
-        display({"text/markdown": text, "text/plain": text}, raw=True)
+        """A paragraph in markdown; `{name}` stands for the text of the figure `name`, or for a given word.
+
+        A dollar in what is put in is a dollar, not the beginning of a formula.
+        """
+        texts = {**{name: figure.text for name, figure in self.figures.items()}, **words}
+        markdown = {name: word.replace("$", r"\$") if isinstance(word, str) else word for name, word in texts.items()}
+        _show({"text/markdown": template.format_map(markdown), "text/plain": template.format_map(texts)})
 
     def tiles(self, *shown: Figure) -> None:
         """Figures as tiles, each with its change against the prior period."""
@@ -227,9 +260,9 @@ class Report:
         pictures = {"image/svg+xml": charts.svg(chart), "image/png": base64.b64encode(charts.png(chart)).decode()}
         metadata = {kind: {"alt": alt} for kind in pictures}
         text = f"[chart] {title}. {alt}"
-        display({BLOCK_MIME: block, **pictures, "text/plain": text}, metadata=metadata, raw=True)
+        _show({BLOCK_MIME: block, **pictures, "text/plain": text}, metadata)
 
-    def show_bands(self, found: Mapping[str, bands.Band], metrics: Mapping[str, bands.Metric], main: str) -> None:
+    def show_bands(self, found: Mapping[str, Band], metrics: Mapping[str, bands.Metric], main: str) -> None:
         """The chart of one metric in its usual range, and the table of all that are watched."""
         chart, (axis,) = charts.canvas(2.3)
         alt = bands.draw(axis, found[main], metrics[main])
@@ -237,6 +270,22 @@ class Report:
         frame = bands.table(found, metrics)
         caption = f"Usual ranges on {day_text(self.as_of)}, each learnt from the days before it alone"
         self.table(frame, "usual_ranges", caption, units=bands.UNITS, labels=bands.LABELS)
+
+    def show_figures(self) -> None:
+        """Every figure of this report in one table: what it is, what it was before, and how it changed."""
+        rows = [
+            {
+                "figure": figure.label,
+                "value": figure.text,
+                "before": "" if figure.prior is None else figures.shown(figure.prior, figure.unit),
+                "change": figure.change or figure.note,
+            }
+            for figure in self.figures.values()
+        ]
+        labels = {"before": "Before", "change": "Change, or what it rests on"}
+        caption = f"Every figure of this report, as of {day_text(self.as_of)}"
+        units = {"value": "figure", "before": "figure"}
+        self.table(pd.DataFrame(rows), "key_figures", caption, units=units, labels=labels)
 
     def note(self, title: str, text: str, tone: str = "info") -> None:
         """A boxed remark: info, warn or stop."""
@@ -302,7 +351,11 @@ def _glue(name: str, data: Mapping[str, Any]) -> None:
 
 
 def _block(block: Mapping[str, Any], text: str, html: str) -> None:
-    display({BLOCK_MIME: dict(block), "text/plain": text, "text/html": html}, raw=True)
+    _show({BLOCK_MIME: dict(block), "text/plain": text, "text/html": html})
+
+
+def _show(data: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
+    display(dict(data), metadata=dict(metadata or {}), raw=True)  # type: ignore[no-untyped-call]
 
 
 def _tiles_html(tiles: Sequence[Mapping[str, str]]) -> str:
@@ -318,5 +371,3 @@ def _tiles_html(tiles: Sequence[Mapping[str, str]]) -> str:
 def _day_span(table: str) -> str:
     spans = {"experiments": "min(starts_on), max(starts_on)"}
     return spans.get(table, "min(day), max(day)" if table in warehouse.DATED else "NULL, NULL")
-
-

@@ -9,6 +9,7 @@ from datetime import date
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from runner.notebook.figures import NUMERIC, shown
@@ -24,18 +25,18 @@ class Layout:
 
 
 def block(frame: pd.DataFrame, name: str, caption: str, layout: Layout) -> dict[str, Any]:
-    """The table block of `runner.report.blocks`. Raises ValueError for an empty frame or an unknown column."""
+    """The table block of `runner.document.blocks`. Raises ValueError for an empty frame or an unknown column."""
     if frame.empty:
         raise ValueError(f"The table {name!r} is empty; say so in words instead of showing it.")
     unknown = sorted((set(layout.units) | set(layout.labels)) - set(frame.columns))
     if unknown:
         raise ValueError(f"The table {name!r} has no column {unknown[0]!r}; it has {', '.join(map(str, frame))}.")
-    units = {column: layout.units.get(column) or _unit(frame[column]) for column in frame}
+    units = {column: layout.units.get(str(column)) or _unit(frame[column]) for column in frame}
     return {
         "type": "table",
         "name": name,
         "caption": caption,
-        "columns": [_column(column, units[column], layout.labels) for column in frame],
+        "columns": [_column(str(column), units[column], layout.labels) for column in frame],
         "rows": [[shown(cell, units[c]) for c, cell in zip(frame, row, strict=True)] for row in _rows(frame)],
         "values": [[plain(cell) for cell in row] for row in _rows(frame)],
         "total": layout.total,
@@ -56,15 +57,15 @@ def _unit(column: pd.Series[Any]) -> str:
 
 
 def _column(column: str, unit: str, labels: Mapping[str, str]) -> dict[str, str]:
-    label = labels.get(column) or str(column).replace("_", " ").capitalize()
-    return {"label": label, "align": "right" if unit in NUMERIC else "left", "unit": unit}
+    label = labels.get(column) or column.replace("_", " ").capitalize()
+    return {"label": label, "align": "right" if unit in (*NUMERIC, "figure") else "left", "unit": unit}
 
 
 def plain(cell: Any) -> int | float | str | None:
     """A cell as JSON takes it: NaN and NaT become None, days ISO text, money a float."""
     if cell is None or cell != cell:  # noqa: PLR0124  NaN and NaT differ from themselves
         return None
-    if isinstance(cell, pd.Timestamp | date):
+    if isinstance(cell, pd.Timestamp | np.datetime64 | date):
         return str(cell)[:10]
     value = cell.item() if hasattr(cell, "item") else cell
     if isinstance(value, bool | int | str):

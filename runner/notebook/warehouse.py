@@ -35,7 +35,8 @@ TABLES = {
                nullif(product_type, 'NaN') AS kind
         FROM '{data}/products.parquet' ORDER BY product_id""",
     "transactions": """
-        SELECT household_id, store_id, basket_id, product_id, quantity, CAST(sales_value AS DECIMAL(10, 2)) AS sales_value,
+        SELECT household_id, store_id, basket_id, product_id, quantity,
+               CAST(sales_value AS DECIMAL(10, 2)) AS sales_value,
                CAST(retail_disc AS DECIMAL(10, 2)) AS retail_disc, CAST(coupon_disc AS DECIMAL(10, 2)) AS coupon_disc,
                CAST(coupon_match_disc AS DECIMAL(10, 2)) AS coupon_match_disc, sold_at, CAST(sold_at AS DATE) AS day
         FROM (SELECT *, timezone('America/New_York', timezone('UTC', transaction_timestamp)) AS sold_at
@@ -106,6 +107,8 @@ def _is_current(path: Path, wanted: str) -> bool:
 
 def _build(path: Path, wanted: str) -> None:
     """Load every table into a new file beside `path`, then let it take the place of the old one."""
+    for left in path.parent.glob(f"{path.stem}.*.tmp*"):  # of a build that was killed: we hold the lock, so none runs
+        left.unlink(missing_ok=True)
     half = path.with_suffix(f".{os.getpid()}.tmp")
     stamp = path.with_suffix(".sha256")
     try:

@@ -1,0 +1,1 @@
+"""Mail: composed in one place, posted in another."""

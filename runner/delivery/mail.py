@@ -1,0 +1,280 @@
+"""A finished report as one mail message per recipient, and a maildir to lay it in.
+
+Composing is apart from posting: `compose` is pure, `post` writes one file. The message is multipart/mixed with a
+related part (text and HTML alternatives, the pictures by content id) and the PDF.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+from dataclasses import dataclass
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from runner.document import pictures
+from runner.document.render import TEMPLATES, environment, theme
+from runner.document.shapes import Chart, Document, Kpis, Paragraph, Tile, plain
+from runner.document.texts import line, slug
+from runner.errors import DeliveryFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+#: Gmail cuts HTML above about 102 KB.
+LARGEST_HTML = 100_000
+_MOST_CHARTS = 2
+_MOST_TILES = 9
+_LARGEST_PICTURE = 600_000
+_WIDTH = 72
+_PERSON = re.compile(r"[^\s@<>,;:\"\\()\[\]]+@[^\s@<>,;:\"\\()\[\]]+\.[^\s@<>,;:\"\\()\[\]]+|[^\s@<>]+@localhost")
+_MESSAGE_ID = re.compile(r"<[^\s<>@]+@[^\s<>@]+>")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A name and an address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Who gets the message from whom, when, and under which identity.
+
+    `date` is aware. `message_id` is `<left@right>`, the same for every try, so that a repeat is known as one.
+    `report_name` is the attachment's file name. `links` are (words, address) pairs shown below the summary.
+    """
+
+    sender: Person
+    recipient: Person
+    subject: str
+    date: datetime
+    message_id: str
+    report_name: str = "report.pdf"
+    links: tuple[tuple[str, str], ...] = ()
+
+
+def message_id(domain: str, *parts: str) -> str:
+    """A Message-ID that is the same whenever the parts (pipeline, period, run, recipient…) are."""
+    mark = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
+    safe = re.sub(r"[^a-zA-Z0-9.-]", "", domain) or "localhost"
+    return f"<{mark}@{safe}>"
+
+
+# --- composing ---
+
+
+def compose(
+    envelope: Envelope, document: Document, pdf: bytes, templates: Sequence[Path] = (TEMPLATES,)
+) -> EmailMessage:
+    """The message, ready to be sent. Raises DeliveryFailed on an unusable address, date, id or PDF."""
+    _check(envelope, pdf)
+    images = dict(_images(document))
+    message = EmailMessage(policy=SMTP)
+    try:
+        _head(message, envelope)
+    except (ValueError, IndexError, MessageError) as error:
+        raise DeliveryFailed(f"The message to {line(envelope.recipient.address)} has a bad header: {error}.") from error
+    body = html_of(envelope, document, tuple(images), templates)
+    message.make_mixed()
+    message.attach(_related(_alternatives(text_of(envelope, document), body), images))
+    name = _file_name(envelope.report_name)
+    message.add_attachment(pdf, maintype="application", subtype="pdf", filename=name)
+    # Boundaries from the identity, so that the same message is the same bytes.
+    for at, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        part.set_boundary(f"=={hashlib.sha256(envelope.message_id.encode()).hexdigest()[:24]}-{at}")
+    return message
+
+
+def _check(envelope: Envelope, pdf: bytes) -> None:
+    """What must hold before anything is written; each failure names what to correct."""
+    if not pdf.startswith(b"%PDF") or len(pdf) < 200:
+        raise DeliveryFailed("The report to attach is empty or no PDF.", "Render the report again.")
+    for person, role in ((envelope.sender, "sender"), (envelope.recipient, "recipient")):
+        if not _PERSON.fullmatch(person.address):
+            raise DeliveryFailed(f"The {role}'s address {person.address!r} cannot be used.", "Correct it in config/.")
+    if envelope.date.tzinfo is None:
+        raise DeliveryFailed("The message's date has no time zone.", "Pass an aware date.")
+    if not _MESSAGE_ID.fullmatch(envelope.message_id):
+        raise DeliveryFailed(f"The Message-ID {envelope.message_id!r} is malformed.", "Use mail.message_id.")
+
+
+def _head(message: EmailMessage, envelope: Envelope) -> None:
+    message["From"] = _address(envelope.sender)
+    message["To"] = _address(envelope.recipient)
+    message["Subject"] = line(envelope.subject)[:200] or "Report"
+    message["Date"] = format_datetime(envelope.date)
+    message["Message-ID"] = envelope.message_id
+    message["MIME-Version"] = "1.0"
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+
+
+def _address(person: Person) -> Address:
+    return Address(line(person.name)[:100], addr_spec=person.address)
+
+
+def _file_name(name: str) -> str:
+    stem = name.replace("\\", "/").rpartition("/")[2].removesuffix(".pdf")
+    return (re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80] or "report") + ".pdf"
+
+
+def _alternatives(text: str, html: str) -> EmailMessage:
+    part = _part()
+    part.set_content(text, cte="quoted-printable")
+    part.add_alternative(html, subtype="html", cte="quoted-printable")
+    return part
+
+
+def _part() -> EmailMessage:
+    """A part of a message: without the header that only the whole message has."""
+    part = EmailMessage(policy=SMTP)
+    part["MIME-Version"] = "1.0"
+    return part
+
+
+def _related(alternatives: EmailMessage, images: Mapping[str, Chart]) -> EmailMessage:
+    """The bodies with the pictures beside them, so that text and HTML stay alternatives of one another."""
+    if not images:
+        return alternatives
+    part = _part()
+    part["Content-Type"] = 'multipart/related; type="multipart/alternative"'
+    part.attach(alternatives)
+    for cid, chart in images.items():
+        part.add_related(chart.png, "image", "png", cid=f"<{cid}>", disposition="inline", filename=f"{chart.name}.png")
+    return part
+
+
+def _images(document: Document) -> Iterator[tuple[str, Chart]]:
+    """The first full charts that mail programmes can show (PNG, not too large), by content id."""
+    charts = [block for block in document.walk() if isinstance(block, Chart) and pictures.sound_png(block.png)]
+    small = [chart for chart in charts if len(chart.png) <= _LARGEST_PICTURE]
+    wide = [chart for chart in small if not chart.half]
+    for chart in (wide or small)[:_MOST_CHARTS]:
+        yield f"{chart.name}@report", chart
+
+
+def html_of(
+    envelope: Envelope, document: Document, cids: Sequence[str], templates: Sequence[Path] = (TEMPLATES,)
+) -> str:
+    """The HTML body, below the size at which mail programmes cut. Raises DeliveryFailed if its template is off."""
+    charts = dict(_images(document))
+    try:
+        body = (
+            environment(templates)
+            .get_template("mail.html.j2")
+            .render(
+                envelope=envelope,
+                meta=document.meta,
+                greeting=_greeting(envelope),
+                summary=_summary(document),
+                tiles=_rows(_tiles(document)),
+                charts=[(cid, charts[cid]) for cid in cids],
+                asks=_asks(document),
+                attached=_file_name(envelope.report_name),
+                colours=theme(templates),
+            )
+        )
+    except jinja2.TemplateError as error:
+        raise DeliveryFailed(f"The template mail.html.j2 failed: {error}.", "Correct it in templates/.") from error
+    if len(body.encode()) > LARGEST_HTML:
+        raise DeliveryFailed("The mail's HTML is larger than 100 KB.", "Shorten the report's summary.")
+    return body
+
+
+def text_of(envelope: Envelope, document: Document) -> str:
+    """The plain text body: what the HTML says, in lines of at most 72 characters where words allow."""
+    meta = document.meta
+    title = [meta.title, "=" * min(len(meta.title), _WIDTH), _joined(meta.company, meta.period_text or meta.period)]
+    parts = [_greeting(envelope), "\n".join(part for part in title if part)]
+    parts += [fill(text, _WIDTH) for text in _summary(document)]
+    parts += ["\n".join(_tile_lines(_tiles(document)))]
+    parts += [fill(f"Attached: {_file_name(envelope.report_name)}, the full report.", _WIDTH)]
+    parts += ["\n".join(f"{line(words)}: {address}" for words, address in envelope.links)]
+    parts += [fill(_asks(document), _WIDTH), fill(meta.confidential, _WIDTH)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _greeting(envelope: Envelope) -> str:
+    name = line(envelope.recipient.name)
+    return f"Dear {name}," if name else "Good day,"
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
+
+
+def _summary(document: Document) -> list[str]:
+    """The report's first paragraphs, cut at a length that fits a mail."""
+    opening = document.blocks[: document.opening] or document.blocks
+    texts = [" ".join(plain(block.spans).split()) for block in opening if isinstance(block, Paragraph)][:3]
+    return [text if len(text) <= 900 else f"{text[:900].rsplit(' ', 1)[0]} …" for text in texts]
+
+
+def _tiles(document: Document) -> list[Tile]:
+    return [tile for block in document.walk() if isinstance(block, Kpis) for tile in block.tiles][:_MOST_TILES]
+
+
+def _rows(tiles: list[Tile]) -> list[list[Tile]]:
+    """Two tiles a row: that fits a phone without rules that mail programmes ignore."""
+    return [tiles[at : at + 2] for at in range(0, len(tiles), 2)]
+
+
+def _tile_lines(tiles: list[Tile]) -> Iterator[str]:
+    label = min(max((len(tile.label) for tile in tiles), default=0), 34)
+    text = max((len(tile.text) for tile in tiles), default=0)
+    for tile in tiles:
+        change = f"   {tile.change}" if tile.change else ""
+        yield f"  {tile.label:<{label}}  {tile.text:>{min(text, 16)}}{change}".rstrip()
+
+
+def _asks(document: Document) -> str:
+    owners = ", then ".join(document.meta.owners)
+    return f"Questions? Ask {owners}." if owners else ""
+
+
+# --- posting ---
+
+
+def post(message: EmailMessage, maildir: Path) -> Path:
+    """Writes the message into a maildir, whole or not at all, and gives its file.
+
+    The file's name comes from the Message-ID: posting the same message again finds it, in `new` or read in `cur`,
+    and writes nothing. Raises DeliveryFailed when the folder cannot be written.
+    """
+    name = hashlib.sha256(str(message["Message-ID"]).strip().encode()).hexdigest()[:40]
+    try:
+        return _found(maildir, name) or _write(message, maildir, name)
+    except OSError as error:
+        raise DeliveryFailed(f"The message cannot be written to {maildir}: {error}.", "Check the folder.") from error
+
+
+def _found(maildir: Path, name: str) -> Path | None:
+    seen = [*maildir.glob(f"new/{name}*"), *maildir.glob(f"cur/{name}*")]
+    return seen[0] if seen else None
+
+
+def _write(message: EmailMessage, maildir: Path, name: str) -> Path:
+    for folder in ("tmp", "new", "cur"):
+        (maildir / folder).mkdir(parents=True, exist_ok=True)
+    draft = maildir / "tmp" / f"{name}.{os.getpid()}.{slug(socket.gethostname(), 'host')}"
+    with draft.open("wb") as file:
+        file.write(message.as_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    final = maildir / "new" / name
+    draft.replace(final)
+    return final

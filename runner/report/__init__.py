@@ -1,0 +1,17 @@
+"""One report, stage by stage.
+
+A map of this folder, in the order of the way::
+
+    produce.py     the stages in one place: check, execute, gate, render, proof, hand over
+    parameters.py  the notebook's parameters cell, and what is given for it
+    inputs.py      fingerprints of everything a report is made from
+    execute.py     one notebook in a child process with a deadline; child.py is that process
+    engine.py      our papermill engine: saves at the right times, reports each cell
+    processes.py   finding and ending everything a run started
+    notebooks.py   notebooks read, written whole, labelled
+    scraps.py      executed notebook -> figures, findings, records, sources
+    gate.py        findings -> deliver, hold, stop
+    proof.py       the finished files show what was checked
+    shelf.py       run folders: worked on aside, renamed whole, tidied after a crash
+    handover.py    one message for each reader
+"""

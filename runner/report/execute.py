@@ -1,0 +1,380 @@
+"""One notebook executed in a child process, and a truthful account of what happened.
+
+`execute` never raises for what a notebook does: it hands back the notebook as far as it came and the error, if any.
+The account is taken from the cells themselves and from how the processes ended, never from saved metadata: a report
+is whole only when every code cell has run, has its number, and shows no error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.errors import CellFailed, DeadlinePassed, Interrupted, KernelDied, ReportStopped, RunnerError
+from runner.report import notebooks
+from runner.report.notebooks import NotebookNode
+from runner.report.processes import MARK, end_run
+
+GRACE = 3.0  # seconds that a child told to end has for saving its notebook
+BANNER = "runner-banner"
+NOT_RUN = "not-run"
+
+
+class Stop:
+    """A wish to end, that one thread utters and every waiting thread hears at once.
+
+    It never goes back. `select` may wait on it, so nobody has to poll.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self.asked = False
+
+    def ask(self) -> None:
+        """Ask everyone to end. Safe in a signal handler, and more than once."""
+        if not self.asked:
+            self.asked = True
+            os.close(self._write)
+
+    def fileno(self) -> int:
+        """A descriptor that can be read once a stop is asked."""
+        return self._read
+
+    def check(self) -> None:
+        """Raise Interrupted if a stop was asked."""
+        if self.asked:
+            raise Interrupted("The run was interrupted.", "Start it again when you are ready; nothing was sent.")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to execute: where from, where to, with what, and for how long (seconds)."""
+
+    run: str
+    notebook: Path
+    output: Path
+    parameters: Mapping[str, Any]
+    limit: float
+    cell_limit: float | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One cell has begun: its number from 1, how many there are, and the heading above it."""
+
+    run: str
+    cell: int
+    cells: int
+    heading: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The notebook as far as it came, and why it is not whole (None: it is)."""
+
+    notebook: NotebookNode
+    error: RunnerError | None = None
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How the child ended, and the cell that had begun last."""
+
+    how: str
+    cell: int | None = None
+    detail: str = ""
+
+
+def execute(request: Request, progress: Callable[[Progress], None], stop: Stop) -> Outcome:
+    """Execute a notebook. Nothing that it started is left when this returns."""
+    nb = _source(request)
+    with _child(request) as (process, events):
+        ending = _watch(events, request, _teller(request, nb, progress), stop)
+        _end(process, request.run, gently=ending.how in {"deadline", "interrupted"})
+    executed = _result(request.output, nb, ending)
+    error = _judge(executed, ending, request)
+    return Outcome(executed if error is None else _label(executed, error, ending), error)
+
+
+def _source(request: Request) -> NotebookNode:
+    nb = notebooks.read(request.notebook)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return nb
+
+
+# The child process.
+
+
+@contextmanager
+def _child(request: Request) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The running child and the descriptor of its events; ended in any case."""
+    order = request.output.with_name("request.json")
+    order.write_text(json.dumps(_order(request)), encoding="utf-8")
+    events, told = os.pipe()
+    try:
+        with request.output.with_name("kernel.log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "runner.report.child", str(order.resolve()), str(told)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=request.notebook.parent,
+                env={**os.environ, "PYTHONPATH": _path(), **request.env, MARK: request.run},
+                pass_fds=(told,),
+                start_new_session=True,
+            )
+    finally:
+        os.close(told)
+    try:
+        yield process, events
+    finally:
+        _end(process, request.run)
+        os.close(events)
+        order.unlink(missing_ok=True)
+
+
+def _order(request: Request) -> dict[str, Any]:
+    return {
+        "notebook": str(request.notebook.resolve()),
+        "output": str(request.output.resolve()),
+        "parameters": dict(request.parameters),
+        "cell_limit": request.cell_limit,
+    }
+
+
+def _path() -> str:
+    """Where the child finds this very package, also when it is not installed."""
+    ours = str(Path(__file__).resolve().parents[2])
+    others = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join(part for part in (ours, others) if part)
+
+
+def _end(process: subprocess.Popen[bytes], run: str, *, gently: bool = False) -> None:
+    if process.stdin and not process.stdin.closed:
+        if gently:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        if process.returncode is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+        end_run(process.pid, run)
+        process.wait()
+        process.stdin.close()
+
+
+def _watch(events: int, request: Request, told: Callable[[int], None], stop: Stop) -> _Ending:
+    """Wait for the child's last event, its end, the deadline or a stop, whichever is first."""
+    end = time.monotonic() + request.limit
+    buffer, cell = b"", None
+    while True:
+        ready, _, _ = select.select([events, stop.fileno()], [], [], max(0.0, end - time.monotonic()))
+        if stop.fileno() in ready:
+            return _Ending("interrupted", cell)
+        if not ready:
+            return _Ending("deadline", cell)
+        data = os.read(events, 65536)
+        if not data:
+            return _Ending("lost", cell)
+        *lines, buffer = (buffer + data).split(b"\n")
+        for event in map(json.loads, lines):
+            if event["event"] == "end":
+                return _Ending(event["how"], cell, event.get("detail", ""))
+            cell = event["index"]
+            told(event["index"])
+
+
+def _teller(request: Request, nb: NotebookNode, progress: Callable[[Progress], None]) -> Callable[[int], None]:
+    """Turns the number of a cell as executed (one may have been injected) into progress with its heading."""
+    shift = 1 if request.parameters else 0
+    headings = list(_headings(nb))
+
+    def told(index: int) -> None:
+        heading = headings[max(0, min(index - shift, len(headings) - 1))] if headings else ""
+        progress(Progress(request.run, index + 1, len(nb.cells) + shift, heading))
+
+    return told
+
+
+def _headings(nb: NotebookNode) -> Iterator[str]:
+    """For each cell the nearest heading at or above it."""
+    heading = ""
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            lines = (_clean(line.lstrip("# ")) for line in cell.source.splitlines() if line.startswith("#"))
+            heading = next(lines, heading)
+        yield heading
+
+
+def _clean(text: str) -> str:
+    """One line without control characters: it is shown on terminals."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    return "".join(letter for letter in " ".join(plain.split()) if letter.isprintable())
+
+
+# What happened.
+
+
+def _result(path: Path, source: NotebookNode, ending: _Ending) -> NotebookNode:
+    """The notebook that the child left, or the source when it left none; free of this machine's paths."""
+    try:
+        nb = notebooks.read(path)
+    except (OSError, ValueError):
+        nb = source
+    nb.metadata.setdefault("papermill", notebooks.node())
+    for key in ("input_path", "output_path", "environment_variables"):
+        nb.metadata.papermill.pop(key, None)
+    nb.metadata.papermill["ending"] = ending.how
+    return nb
+
+
+def _judge(nb: NotebookNode, ending: _Ending, request: Request) -> RunnerError | None:
+    """Why the notebook is not whole, or None."""
+    ended = _ended(ending, nb, request)
+    if ended:
+        return ended
+    for index, cell in _code(nb):
+        error = next((output for output in cell.outputs if output.output_type == "error"), None)
+        if error:
+            return _cell_error(nb, index, error)
+        if cell.execution_count is None:
+            return _never_ran(nb, index)
+    return None
+
+
+def _ended(ending: _Ending, nb: NotebookNode, request: Request) -> RunnerError | None:
+    where = _where(nb, ending.cell)
+    if ending.how == "deadline":
+        return DeadlinePassed(
+            f"The notebook was ended after its limit of {_span(request.limit)}; it was at {where}.",
+            "Make that cell faster, or raise `limit` in config/pipelines.yml.",
+        )
+    if ending.how == "cell limit":
+        return DeadlinePassed(
+            f"{where} was ended after its limit of {_span(request.cell_limit or 0)}.",
+            "Make that cell faster, or raise `cell_limit` in config/pipelines.yml.",
+        )
+    if ending.how == "interrupted":
+        return Interrupted(
+            f"The run was interrupted at {where}.", "Start it again when you are ready; nothing was sent."
+        )
+    if ending.how in {"died", "lost"}:
+        return KernelDied(
+            f"The kernel's process ended at {where}.",
+            "Most often memory ran out or a library crashed: see kernel.log beside the notebook, then run it again.",
+        )
+    if ending.how == "broken":
+        return KernelDied(f"The notebook could not be executed: {ending.detail}", "See kernel.log beside the notebook.")
+    return None
+
+
+def _cell_error(nb: NotebookNode, index: int, error: Any) -> RunnerError:
+    if error.ename == "ReportStopped":
+        return ReportStopped(_clean(error.evalue))
+    if error.ename == "SystemExit":
+        later = sum(1 for later, _ in _code(nb) if later > index)
+        return CellFailed(
+            f"{_where(nb, index)} left the notebook with sys.exit, so {_cells(later)} after it never ran.",
+            "Take sys.exit out; to stop a report, call report.require or raise an error.",
+        )
+    text = _clean(f"{error.ename}: {error.evalue}".rstrip(": "))[:300]
+    return CellFailed(f"{_where(nb, index)} failed: {text}.", "The notebook of this run shows the traceback.")
+
+
+def _never_ran(nb: NotebookNode, index: int) -> RunnerError:
+    tags = nb.cells[index].metadata.get("tags", [])
+    remedy = "Take the tag skip-execution off." if "skip-execution" in tags else "Run it again."
+    return CellFailed(f"{_where(nb, index)} never ran.", remedy)
+
+
+def _code(nb: NotebookNode) -> Iterator[tuple[int, Any]]:
+    """The code cells that have something to run, with their places."""
+    return ((i, cell) for i, cell in enumerate(nb.cells) if cell.cell_type == "code" and cell.source.strip())
+
+
+def _where(nb: NotebookNode, index: int | None) -> str:
+    if index is None or index >= len(nb.cells):
+        return "its start"
+    heading = list(_headings(nb))[index]
+    return f"Cell {index + 1} of {len(nb.cells)}" + (f" (section {heading!r})" if heading else "")
+
+
+def _cells(count: int) -> str:
+    return "one cell" if count == 1 else f"{count} cells"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"
+
+
+# The label on a notebook that is not whole.
+
+
+def _label(nb: NotebookNode, error: RunnerError, ending: _Ending) -> NotebookNode:
+    """Mark the culprit, the cells that never ran, and say so at the top."""
+    culprit = _culprit(nb, ending)
+    silent = 0
+    for index, cell in _code(nb):
+        state = _state(cell, index, culprit)
+        cell.metadata.setdefault("papermill", notebooks.node())["status"] = state
+        silent += state == "not run"
+        if state == "not run":
+            cell.outputs = [_said("*This cell was not run.*")]
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), NOT_RUN]
+    if culprit is not None:
+        _show_error(nb.cells[culprit], error)
+    nb.metadata.papermill.update(exception=True, status="failed")
+    nb.cells.insert(0, _banner(error, silent))
+    return nb
+
+
+def _culprit(nb: NotebookNode, ending: _Ending) -> int | None:
+    """The cell that shows an error, else the one that had begun last."""
+    for index, cell in _code(nb):
+        if any(output.output_type == "error" for output in cell.outputs):
+            return index
+    if ending.how != "done":
+        return ending.cell if ending.cell is not None and ending.cell < len(nb.cells) else None
+    return next((index for index, cell in _code(nb) if cell.execution_count is None), None)
+
+
+def _state(cell: Any, index: int, culprit: int | None) -> str:
+    if index == culprit:
+        return "failed"
+    if culprit is None or index > culprit:
+        return "not run" if cell.execution_count is None else "completed"
+    # Before the culprit every cell ran; one without its number was not saved in time.
+    return "completed" if cell.execution_count is not None else "completed, output lost"
+
+
+def _show_error(cell: Any, error: RunnerError) -> None:
+    if cell.cell_type != "code" or any(output.output_type == "error" for output in cell.outputs):
+        return
+    name = type(error).__name__
+    cell.outputs = [
+        *cell.outputs,
+        notebooks.output("error", ename=name, evalue=str(error), traceback=[f"{name}: {error}"]),
+    ]
+
+
+def _said(text: str) -> Any:
+    return notebooks.output("display_data", data={"text/markdown": text, "text/plain": text.strip("*")})
+
+
+def _banner(error: RunnerError, silent: int) -> Any:
+    missing = f" {_cells(silent).capitalize()} never ran." if silent else ""
+    text = f"> **This report is not finished and must not be sent.** {error}{missing}"
+    return notebooks.words(text, BANNER)

@@ -1,0 +1,88 @@
+"""A report that passed the gate -> one complete message for each reader, in the maildir, noted in the ledger.
+
+Owed first, written second, noted third: killed anywhere, the next start writes what is still owed, and a message that
+is there already is found by its Message-ID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from runner.config import Person, Project
+from runner.errors import DeliveryFailed, RunnerError
+from runner.ledger import Delivery, Ledger, Run
+from runner.report import notebooks
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where messages are written and noted, and how to tell the time."""
+
+    project: Project
+    ledger: Ledger
+    now: Callable[[], datetime]
+
+
+def message_id(project: Project, run: Run, recipient: str) -> str:
+    """The stable name of the one message that a version of a report makes for one reader."""
+    from runner.delivery import mail  # noqa: PLC0415 - brings the renderer with it
+
+    domain = project.settings.sender.email.rpartition("@")[2]
+    return mail.message_id(domain, run.pipeline, run.period, str(run.version or 1), recipient.lower())
+
+
+def owed(project: Project, run: Run) -> tuple[Delivery, ...]:
+    """What a report owes: one message for each of its readers."""
+    readers = project.readers(project.pipelines[run.pipeline])
+    return tuple(Delivery(reader.email, message_id(project, run, reader.email)) for reader in readers)
+
+
+def send(desk: Desk, run: Run, folder: Path) -> int:
+    """Write every message still owed for a run's version; how many were written.
+
+    Raises DeliveryFailed after trying them all.
+    """
+    owing = [item for item in desk.ledger.deliveries(run.pipeline, run.period, run.version or 1) if not item.sent_at]
+    readers = {reader.email: reader for reader in desk.project.readers(desk.project.pipelines[run.pipeline])}
+    troubles = [trouble for item in owing if (trouble := _try(desk, run, folder, item, readers.get(item.recipient)))]
+    if troubles:
+        raise DeliveryFailed(_listed(troubles), "Correct what is wrong and run it again; only they will be written.")
+    return len(owing)
+
+
+def _try(desk: Desk, run: Run, folder: Path, item: Delivery, reader: Person | None) -> str:
+    """Write one message; what went wrong, or nothing. One reader's trouble never keeps the report from the others."""
+    if reader is None:
+        return ""  # taken off the list since
+    try:
+        _write(desk, run, folder, item, reader)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others get their message
+        what = error.what if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
+        return f"{item.recipient}: {what.rstrip('.')}"
+    desk.ledger.sent(run, item.recipient, desk.now())
+    return ""
+
+
+def _write(desk: Desk, run: Run, folder: Path, item: Delivery, reader: Person) -> None:
+    from runner.delivery import mail  # noqa: PLC0415 - brings the renderer with it
+    from runner.document import blocks  # noqa: PLC0415
+
+    nb = notebooks.read(folder / f"{run.pipeline}.ipynb")
+    pipeline, sender = desk.project.pipelines[run.pipeline], desk.project.settings.sender
+    envelope = mail.Envelope(
+        sender=mail.Person(sender.name, sender.email),
+        recipient=mail.Person(reader.name, reader.email),
+        subject=f"{pipeline.title} – {nb.metadata['runner']['period_text']}",
+        date=desk.now(),
+        message_id=item.message_id,
+        report_name=f"{run.pipeline}-{run.period.replace('@', '-')}.pdf",
+    )
+    pdf = (folder / f"{run.pipeline}.pdf").read_bytes()
+    mail.post(mail.compose(envelope, blocks.document_of(nb), pdf), desk.project.maildir)
+
+
+def _listed(troubles: Iterable[str]) -> str:
+    return "Not every message could be written: " + "; ".join(troubles) + "."

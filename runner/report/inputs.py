@@ -1,0 +1,113 @@
+"""What a report is made of, as hashes: code, parameters, data, environment. Equal hashes make an equal report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import runner
+from runner.config import WAREHOUSE, Pipeline, Project
+from runner.ledger import Ledger
+from runner.report import notebooks
+
+#: Files of config/ that a report does not depend on, or of which only one entry counts.
+_ELSEWHERE = {"people.yml", "pipelines.yml"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a run depends on: SHA-256 by file or source, values of parameters, versions of the environment."""
+
+    code: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    data: Mapping[str, str]
+    environment: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """One hash over all of it."""
+        return digest_of(vars(self))
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 of plain JSON data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=dict).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> dict[str, str]:
+    """Hashes of the notebook's cells, the pipeline's entry, config, templates and this package's modules."""
+    package = Path(runner.__file__).parent
+    found = {
+        f"notebooks/{pipeline.notebook}": _notebook_digest(project.notebook(pipeline)),
+        f"config/pipelines.yml:{pipeline.name}": digest_of(_entry(pipeline)),
+    }
+    config = (path for path in _files(project.folder / "config") if path.name not in _ELSEWHERE)
+    found |= {f"config/{path.relative_to(project.folder / 'config').as_posix()}": file_digest(path) for path in config}
+    for number, folder in enumerate(templates):
+        found |= _named(f"templates[{number}]", folder, _files(folder))
+    return found | _package(package)
+
+
+@cache
+def _package(package: Path) -> dict[str, str]:
+    return _named("runner", package, (path for path in _files(package) if path.suffix == ".py"))
+
+
+def _entry(pipeline: Pipeline) -> dict[str, Any]:
+    """What of a pipeline's entry shows in its report; who reads it, and how long it may run, does not."""
+    return pipeline.model_dump(exclude={"readers", "limit", "cell_limit"})
+
+
+def _named(name: str, folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    return {f"{name}/{path.relative_to(folder).as_posix()}": file_digest(path) for path in paths}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _notebook_digest(path: Path) -> str:
+    """A hash over what the notebook says and does; stored outputs and counts do not matter."""
+    nb = notebooks.read(path)
+    return digest_of([[c.cell_type, c.source, c.metadata.get("tags"), c.get("attachments")] for c in nb.cells])
+
+
+def data(project: Project, pipeline: Pipeline, ledger: Ledger, as_of: str) -> dict[str, str]:
+    """Fingerprints of every source, and of what the inputs recorded up to a day.
+
+    Raises ReportStopped when a source is not there.
+    """
+    sources = {source: _source(project, source) for source in pipeline.sources}
+    return sources | {f"records of {name}": ledger.records_digest(name, as_of) for name in pipeline.inputs}
+
+
+def _source(project: Project, source: str) -> str:
+    if source != WAREHOUSE:
+        return file_digest(project.folder / source)
+    from runner.notebook import warehouse  # noqa: PLC0415 - only for those who have one
+
+    return warehouse.fingerprint(project.folder)
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Python, platform and every installed distribution with its version."""
+    found = ((item.metadata["Name"], item.version) for item in metadata.distributions())
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "distributions": dict(sorted((name.lower(), version) for name, version in found if name)),
+    }

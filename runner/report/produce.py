@@ -1,0 +1,619 @@
+"""One report from its request to its readers: check, execute, read, gate, render, prove, keep, hand over.
+
+Each stage takes what is known so far (a `Draft`) and hands back a fuller one. The first error ends the making, and
+what was made by then is kept with a truthful label. Nothing is visible in `reports/<pipeline>/` before it is whole.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from runner import __version__
+from runner.config import WAREHOUSE, Pipeline, Project
+from runner.errors import (
+    ConfigError,
+    DeliveryFailed,
+    Interrupted,
+    KernelDied,
+    ProofFailed,
+    ReportStopped,
+    RunFailed,
+    RunnerError,
+    Trouble,
+    UsageError,
+)
+from runner.ledger import Ledger, Result, Run
+from runner.model import Decision, Figure, Finding, Level, Scraps, Status
+from runner.report import gate, handover, inputs, notebooks, parameters, scraps, shelf
+from runner.report.execute import Progress, Request, Stop, execute
+from runner.report.inputs import Inputs
+from runner.report.notebooks import NotebookNode
+from runner.report.parameters import Parameter
+
+_STATUS = {Decision.DELIVER: Status.READY, Decision.HOLD: Status.HELD, Decision.STOP: Status.STOPPED}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Tells the time from one reading: the instant a command began, and what has passed since."""
+
+    start: datetime
+    began: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        return (self.start + timedelta(seconds=time.monotonic() - self.began)).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A wish for one report: of what, for when, and with which words from the command line."""
+
+    pipeline: Pipeline
+    as_of: str
+    experiment: str | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    again: bool = False
+    deliver: bool = True
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something has begun: a stage, or a cell of the notebook (numbers from 1)."""
+
+    pipeline: str
+    stage: str
+    cell: int = 0
+    cells: int = 0
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class Ctx:
+    """What the making of every report shares."""
+
+    project: Project
+    ledger: Ledger
+    clock: Clock
+    stop: Stop
+    tell: Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class Period:
+    """What a report is about: its key in folders and ledger, and its words for people."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job found to be in order, before anything is started."""
+
+    job: Job
+    period: Period
+    values: Mapping[str, Any]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline of the job."""
+        return self.job.pipeline
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of a job: how it ended, where it lies, and what a person may do about it."""
+
+    pipeline: str
+    period: str
+    status: Status
+    message: str = ""
+    remedy: str = ""
+    trouble: Trouble | None = None
+    run: str = ""
+    folder: Path | None = None
+    fresh: bool = True  # False: an earlier run was good enough
+    sent: int = 0
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A report in the making; each stage fills in more."""
+
+    plan: Plan
+    run: Run
+    inputs: Inputs | None = None
+    nb: NotebookNode | None = None
+    scraps: Scraps = field(default_factory=Scraps)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    document: Any = None
+    error: RunnerError | None = None
+    detail: str = ""
+
+    @property
+    def notebook(self) -> NotebookNode:
+        """The executed notebook. Raises RunFailed before there is one."""
+        if self.nb is None:
+            raise RunFailed("There is no executed notebook.")
+        return self.nb
+
+
+# The whole.
+
+
+def produce(job: Job, ctx: Ctx) -> Made:
+    """Make one report and hand it over, or say why not.
+
+    Raises UsageError and ConfigError for a wish that cannot be begun; everything else is told in what is handed back.
+    """
+    plan = check(job, ctx)
+    try:
+        made_of = _inputs(plan, ctx)
+    except ReportStopped as error:
+        return _make(plan, None, ctx, error)
+    earlier = None if job.again else _earlier(plan, made_of, ctx)
+    return _repeat(earlier, plan, ctx) if earlier else _make(plan, made_of, ctx)
+
+
+def check(job: Job, ctx: Ctx) -> Plan:
+    """The job with its period and the notebook's parameters, all found to fit. Raises UsageError, ConfigError."""
+    notebook = ctx.project.notebook(job.pipeline)
+    declared = parameters.read(notebook)
+    period, carried = _period(job)
+    for name in carried:
+        if name not in declared:
+            raise ConfigError(
+                f"{notebook.name} has no parameter {name!r}, which carries the period of {job.pipeline.name}.",
+                f'Add to its parameters cell: {name}: {"date" if name == "as_of" else "str"!r} = "…"',
+            )
+        if name in job.texts:
+            raise UsageError(f"{name!r} is not given with -p.", f"Use --{name.replace('_', '-')}.")
+    given = parameters.convert(notebook, declared, {**carried, **job.texts})
+    return Plan(job, period, {**_configured(job.pipeline, notebook, declared), **given})
+
+
+def _configured(pipeline: Pipeline, notebook: Path, declared: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The parameters that pipelines.yml fixes."""
+    try:
+        return dict(parameters.check(notebook, declared, dict(pipeline.parameters)))
+    except UsageError as error:
+        raise ConfigError(f"config/pipelines.yml: pipelines.{pipeline.name}.parameters: {error}") from error
+
+
+def _period(job: Job) -> tuple[Period, dict[str, str]]:
+    """The period, and the texts of the parameters that carry it."""
+    day = _day(job.as_of)
+    if job.pipeline.period != "experiment":
+        if job.experiment is not None:
+            raise UsageError(f"{job.pipeline.name} is not about an experiment.", "Leave --experiment out.")
+        period = _week(day) if job.pipeline.period == "week" else Period(job.as_of, _words(day))
+        return period, {"as_of": job.as_of}
+    experiment = str(job.experiment if job.experiment is not None else job.pipeline.experiment)
+    if not all(letter.isalnum() or letter in "._-" for letter in experiment) or not experiment.strip("."):
+        raise UsageError(f"No experiment is called {experiment!r}.", "Use letters, digits, . _ and -.")
+    # Another look at the same experiment is another period: its figures may differ without being a restatement.
+    key = f"experiment-{experiment}@{job.as_of}"
+    text = f"Experiment {experiment}, as of {_words(day)}"
+    return Period(key, text), {"as_of": job.as_of, "experiment": experiment}
+
+
+def _week(day: date) -> Period:
+    """The last whole week, Monday to Sunday, before a day: asked for on any day of the week after, it is the same."""
+    last = day - timedelta(days=day.isoweekday())
+    return Period(f"{last:%G-W%V}", f"Week of {_words(last - timedelta(days=6))} to {_words(last)}")
+
+
+def _words(day: date) -> str:
+    return f"{day:%A} {day.day} {day:%B %Y}"
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise UsageError(f"--as-of {text!r} is not a day.", "Write it like 2017-11-15.")
+    return day
+
+
+def _inputs(plan: Plan, ctx: Ctx) -> Inputs:
+    pipeline = plan.pipeline
+    return Inputs(
+        inputs.code(ctx.project, pipeline, _templates(ctx.project)),
+        plan.values,
+        inputs.data(ctx.project, pipeline, ctx.ledger, plan.job.as_of),
+        inputs.environment(),
+    )
+
+
+def _templates(project: Project) -> tuple[Path, ...]:
+    from runner.document import render  # noqa: PLC0415 - brings the renderer with it
+
+    return tuple(dict.fromkeys((*project.templates, render.TEMPLATES)))
+
+
+# An earlier run that is good enough.
+
+
+def _earlier(plan: Plan, made_of: Inputs, ctx: Ctx) -> Run | None:
+    """The newest run made of the very same, if its files are untouched and no newer version was delivered."""
+    fit = {Status.READY, Status.DELIVERED, Status.HELD}
+    runs = ctx.ledger.runs(plan.pipeline.name, plan.period.key)
+    found = next((run for run in runs if run.status in fit and run.inputs == made_of.digest), None)
+    if not found or not shelf.intact(shelf.place(ctx.project, found), ctx.ledger.artifacts(found.run)):
+        return None
+    delivered = ctx.ledger.delivered(plan.pipeline.name, plan.period.key)
+    return found if not delivered or delivered.version == found.version or found.status is Status.HELD else None
+
+
+def _repeat(run: Run, plan: Plan, ctx: Ctx) -> Made:
+    """Hand over what is still owed of an earlier run; nothing is made again."""
+    made = replace(_made(run, ctx), fresh=False)
+    if run.status is Status.HELD:
+        return replace(made, message=f"Nothing changed since it was held: {run.message}")
+    if not _wants_delivery(plan, ctx):
+        return replace(made, message="Nothing changed: made already.")
+    ctx.ledger.owe(run, handover.owed(ctx.project, run))
+    made = replace(_hand_over(run, ctx), fresh=False)
+    said = "made already, handed over now." if made.sent else "already delivered."
+    return made if made.exit_code else replace(made, message=f"Nothing changed: {said}")
+
+
+# Making.
+
+
+def _make(plan: Plan, made_of: Inputs | None, ctx: Ctx, error: RunnerError | None = None) -> Made:
+    run = _begin(plan, made_of, ctx)
+    draft = Draft(plan, run, made_of, error=error)
+    shelf.work(ctx.project, run.run).mkdir(parents=True)
+    for stage in (_execute, _read, _compare, _gate, _render, _prove):
+        if draft.error is None and draft.run.decision is not Decision.STOP:
+            draft = _attempt(stage, draft, ctx)
+    return _keep(draft, ctx)
+
+
+def _begin(plan: Plan, made_of: Inputs | None, ctx: Ctx) -> Run:
+    now = ctx.clock.now()
+    name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    digest = made_of.digest if made_of else ""
+    run = Run(name, plan.pipeline.name, plan.period.key, digest, now, parameters=plan.values)
+    ctx.ledger.begin(run)
+    return run
+
+
+def _attempt(stage: Callable[[Draft, Ctx], Draft], draft: Draft, ctx: Ctx) -> Draft:
+    """One stage; whatever goes wrong in it becomes the draft's error, so that other reports go on."""
+    try:
+        ctx.stop.check()
+        ctx.tell(Step(draft.run.pipeline, stage.__name__.lstrip("_")))
+        return stage(draft, ctx)
+    except RunnerError as error:
+        return replace(draft, error=error)
+    except Exception as error:  # noqa: BLE001 - a fault of ours ends this report, not the others
+        what = f"The runner itself failed at the stage {stage.__name__.lstrip('_')!r}: {type(error).__name__}: {error}."
+        failed = RunFailed(what, "Its traceback lies beside the notebook, in traceback.txt; please report it.")
+        return replace(draft, error=failed, detail=traceback.format_exc())
+
+
+def _execute(draft: Draft, ctx: Ctx) -> Draft:
+    project, run, pipeline = ctx.project, draft.run, draft.plan.pipeline
+    if WAREHOUSE in pipeline.sources:
+        from runner.notebook import warehouse  # noqa: PLC0415 - only for those who have one
+
+        warehouse.prepare(project.folder, Path(project.settings.warehouse))
+    request = Request(
+        run=run.run,
+        notebook=project.notebook(pipeline),
+        output=shelf.work(project, run.run) / f"{pipeline.name}.ipynb",
+        parameters=draft.plan.values,
+        limit=pipeline.limit or project.settings.run_limit,
+        cell_limit=pipeline.cell_limit,
+        env=_env(draft, ctx),
+    )
+    outcome = execute(request, lambda told: ctx.tell(_step(pipeline.name, told)), ctx.stop)
+    return replace(draft, nb=outcome.notebook, error=outcome.error)
+
+
+def _step(pipeline: str, told: Progress) -> Step:
+    return Step(pipeline, "execute", told.cell, told.cells, told.heading)
+
+
+def _env(draft: Draft, ctx: Ctx) -> dict[str, str]:
+    """What a kernel finds in its environment; caches and history stay inside the project."""
+    cache = ctx.project.folder / ".cache"
+    return {
+        "RUNNER_PROJECT": str(ctx.project.folder),
+        "SOURCE_DATE_EPOCH": str(_epoch(draft.plan)),
+        "PYTHONHASHSEED": "0",
+        "MPLCONFIGDIR": str(cache / "matplotlib"),
+        "IPYTHONDIR": str(cache / "ipython"),
+        "JUPYTER_RUNTIME_DIR": str(cache / "jupyter"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def _epoch(plan: Plan) -> int:
+    """The as-of day's midnight as Unix seconds: the time stamp in files, so that equal reports are equal bytes."""
+    return int(datetime.combine(_day(plan.job.as_of), datetime.min.time(), UTC).timestamp())
+
+
+def _read(draft: Draft, _: Ctx) -> Draft:
+    """Figures, findings, records and sources out of the notebook; the findings survive a figure that is off."""
+    try:
+        return replace(draft, scraps=scraps.read(draft.notebook))
+    except ReportStopped as error:
+        return replace(draft, scraps=Scraps(findings=scraps.findings(draft.notebook)), error=error)
+
+
+def _compare(draft: Draft, ctx: Ctx) -> Draft:
+    """Decide the version; figures or records that differ from those handed out are a finding."""
+    run, plan = draft.run, draft.plan
+    if draft.inputs and inputs.data(ctx.project, plan.pipeline, ctx.ledger, plan.job.as_of) != draft.inputs.data:
+        raise RunFailed("A source changed while the report was being made.", "Run it again.")
+    delivered = ctx.ledger.delivered(run.pipeline, run.period)
+    changed = _changed(ctx.ledger.figures(delivered.run), draft.scraps.figures) if delivered else ()
+    restated = ctx.ledger.restated(run.pipeline, draft.scraps.records)
+    version = (delivered.version or 1) + bool(changed) if delivered else 1
+    findings = [_restatement("restatement of figures", changed)] if changed else []
+    findings += [_restatement("restatement of records", restated)] if restated else []
+    kept = replace(draft.scraps, findings=(*draft.scraps.findings, *findings))
+    return replace(draft, scraps=kept, run=replace(run, version=version))
+
+
+def _changed(before: tuple[Figure, ...], after: tuple[Figure, ...]) -> tuple[str, ...]:
+    """A sentence for each figure that was handed out and now differs, is missing, or is new."""
+    old = {figure.name: (figure.value, figure.text) for figure in before}
+    new = {figure.name: (figure.value, figure.text) for figure in after}
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return tuple(f"{name} was {_text(old, name, 'not there')}, is {_text(new, name, 'gone')}" for name in names)
+
+
+def _text(figures: Mapping[str, tuple[Any, str]], name: str, otherwise: str) -> str:
+    return figures[name][1] if name in figures else otherwise
+
+
+def _restatement(name: str, changes: tuple[str, ...]) -> Finding:
+    shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
+    numbers = {"changes": list(changes)}
+    return Finding(name, Level.WARN, f"What was handed out before has changed: {shown}.", Trouble.RESTATEMENT, numbers)
+
+
+def _gate(draft: Draft, ctx: Ctx) -> Draft:
+    verdict = gate.judge(draft.scraps.findings)
+    run = replace(draft.run, decision=verdict.decision, status=_STATUS[verdict.decision], message=verdict.reason)
+    if verdict.decision is not Decision.DELIVER:
+        worst = Level.STOP if verdict.decision is Decision.STOP else Level.WARN
+        run = replace(run, trouble=next((f.trouble for f in draft.scraps.findings if f.level is worst), None))
+    draft.notebook.metadata["runner"] = _meta(replace(draft, run=run), ctx)
+    return replace(draft, run=run)
+
+
+def _meta(draft: Draft, ctx: Ctx) -> dict[str, Any]:
+    """What the renderer prints around the report."""
+    project, pipeline, run = ctx.project, draft.plan.pipeline, draft.run
+    owners = [
+        (project.people.engineers[getattr(pipeline.owners, role)].name, role) for role in ("primary", "secondary")
+    ]
+    return {
+        "company": project.settings.company,
+        "pipeline": pipeline.name,
+        "title": pipeline.title,
+        "subtitle": pipeline.subtitle,
+        "period": run.period,
+        "period_text": draft.plan.period.text,
+        "run": run.run,
+        "owners": [f"{name} ({role})" for name, role in owners],
+        "deadline": pipeline.deadline,
+        "status": str(run.status),
+        "generated_at": ctx.clock.now().isoformat(timespec="seconds"),
+        "confidential": project.settings.confidential,
+        "timestamp": _epoch(draft.plan),
+    }
+
+
+def _render(draft: Draft, ctx: Ctx) -> Draft:
+    from runner.document import blocks, render  # noqa: PLC0415 - brings the renderer with it
+
+    name = draft.run.pipeline
+    document = blocks.document_of(draft.notebook, file_of=_beside(ctx.project, draft.plan.pipeline))
+    templates = _templates(ctx.project)
+    files: dict[str, str | bytes] = {f"{name}.html": render.html(document, templates)}
+    files[f"{name}.pdf"] = render.pdf(document, templates, ctx.project.settings.render_limit)
+    for picture in blocks.pictures(document):
+        files[f"charts/{picture.slug}.svg"] = picture.svg
+        files[f"charts/{picture.slug}.png"] = picture.png
+    return replace(draft, document=document, files={path: content for path, content in files.items() if content})
+
+
+def _beside(project: Project, pipeline: Pipeline) -> Callable[[str], bytes | None]:
+    """Reads a picture that the notebook names by a path, if it lies inside the project."""
+    folder = project.notebook(pipeline).parent
+
+    def read(name: str) -> bytes | None:
+        path = (folder / name).resolve()
+        return path.read_bytes() if path.is_relative_to(project.folder) and path.is_file() else None
+
+    return read
+
+
+def _prove(draft: Draft, _: Ctx) -> Draft:
+    """Read the finished files back."""
+    from runner.report import proof  # noqa: PLC0415 - brings the PDF reader with it
+
+    name, files = draft.run.pipeline, draft.files
+    html, pdf = files[f"{name}.html"], files[f"{name}.pdf"]
+    found = proof.prove(draft.document, draft.scraps.figures, str(html), bytes(pdf))  # type: ignore[arg-type]
+    proven = replace(draft, scraps=replace(draft.scraps, findings=(*draft.scraps.findings, *found)))
+    bad = [finding for finding in found if finding.level is Level.STOP]
+    if not bad:
+        return proven
+    error = ProofFailed(bad[0].message, f"Look at {name}.unproven.pdf in the run's folder, and correct the notebook.")
+    return replace(proven, error=error)
+
+
+# Keeping.
+
+
+def _keep(draft: Draft, ctx: Ctx) -> Made:
+    """Write the run's folder, record the run, let the folder appear, and hand over."""
+    draft = replace(draft, run=_ended(draft, ctx))
+    work, run = shelf.work(ctx.project, draft.run.run), draft.run
+    _write(draft, ctx, work)
+    good = run.status in {Status.READY, Status.DELIVERED}
+    deliver = good and _wants_delivery(draft.plan, ctx)
+    result = Result(
+        run,
+        findings=draft.scraps.findings,
+        figures=draft.scraps.figures,
+        artifacts=shelf.artifacts(work),
+        records=draft.scraps.records if good else {},
+        owed=handover.owed(ctx.project, run) if deliver else (),
+    )
+    ctx.ledger.finish(result)
+    shelf.move(ctx.project, run)
+    if deliver:
+        ctx.tell(Step(run.pipeline, "hand over"))
+        return _hand_over(run, ctx)
+    return replace(_made(run, ctx), remedy=_remedy(draft))
+
+
+def _ended(draft: Draft, ctx: Ctx) -> Run:
+    """The run with the status that follows from what happened."""
+    run, error = replace(draft.run, finished_at=ctx.clock.now(), folder=_folder(draft.run)), draft.error
+    if error is None:
+        return run
+    status = Status.STOPPED if isinstance(error, ReportStopped) else Status.FAILED
+    status = Status.INTERRUPTED if isinstance(error, Interrupted) else status
+    trouble = _trouble(draft) or error.trouble
+    return replace(run, status=status, decision=Decision.STOP, trouble=trouble, message=error.what)
+
+
+def _trouble(draft: Draft) -> Trouble | None:
+    """A stop that a check found names the trouble better than the error that followed it."""
+    if not isinstance(draft.error, ReportStopped) or draft.nb is None:
+        return None
+    found = draft.scraps.findings or scraps.findings(draft.nb)
+    return next((finding.trouble for finding in found if finding.level is Level.STOP), None)
+
+
+def _folder(run: Run) -> str:
+    return f"reports/{run.pipeline}/{run.period}/{run.run}"
+
+
+def _remedy(draft: Draft) -> str:
+    if draft.error:
+        return draft.error.remedy or "Nothing was sent; the notebook of this run shows what was found."
+    if draft.run.status is Status.HELD:
+        return "Look at the report; a person decides whether it goes out."
+    return "Correct the data or the notebook, then run it again." if draft.run.status is Status.STOPPED else ""
+
+
+def _write(draft: Draft, ctx: Ctx, work: Path) -> None:
+    run, name = draft.run, draft.run.pipeline
+    for leftover in work.glob(".*"):
+        leftover.unlink()
+    if draft.nb is not None:
+        draft.nb.metadata.setdefault("runner", _meta(draft, ctx))["status"] = str(run.status)
+        notebooks.write(draft.nb, work / f"{name}.ipynb")
+    if not isinstance(draft.error, KernelDied):
+        (work / "kernel.log").unlink(missing_ok=True)
+    if draft.detail:
+        shelf.put(work, "traceback.txt", draft.detail)
+    for path, content in draft.files.items():
+        # Files that were not proven are kept for a person to see, under a name that nobody takes for the report.
+        shelf.put(work, _named(path, name) if draft.error else path, content)
+    if draft.scraps.figures:
+        shelf.put_json(work, "figures.json", _figures(draft))
+    shelf.put_json(work, "manifest.json", _manifest(draft, work))
+
+
+def _named(path: str, name: str) -> str:
+    return path.replace(f"{name}.", f"{name}.unproven.", 1) if path.startswith(f"{name}.") else path
+
+
+def _figures(draft: Draft) -> dict[str, Any]:
+    run, found = draft.run, draft.scraps
+    return {
+        "pipeline": run.pipeline,
+        "period": run.period,
+        "run": run.run,
+        "status": str(run.status),
+        "figures": [figure.as_dict() for figure in found.figures],
+        "findings": [finding.as_dict() for finding in found.findings],
+        "sources": dict(found.sources),
+    }
+
+
+def _manifest(draft: Draft, work: Path) -> dict[str, Any]:
+    run, plan, made_of = draft.run, draft.plan, draft.inputs
+    levels = [finding.level for finding in draft.scraps.findings]
+    return {
+        "runner": __version__,
+        "pipeline": run.pipeline,
+        "title": plan.pipeline.title,
+        "period": run.period,
+        "as_of": plan.job.as_of,
+        "run": run.run,
+        "version": run.version,
+        "status": str(run.status),
+        "decision": run.decision and str(run.decision),
+        "message": run.message,
+        "trouble": run.trouble and str(run.trouble),
+        "started_at": run.started_at.isoformat(timespec="seconds"),
+        "finished_at": run.finished_at and run.finished_at.isoformat(timespec="seconds"),
+        "inputs": run.inputs,
+        "parameters": dict(plan.values),
+        "code": dict(made_of.code) if made_of else {},
+        "data": {"fingerprints": dict(made_of.data) if made_of else {}, "sources": dict(draft.scraps.sources)},
+        "environment": inputs.environment(),
+        "findings": {str(level): levels.count(level) for level in Level},
+        "artifacts": [vars(item) for item in shelf.artifacts(work)],
+    }
+
+
+# Handing over.
+
+
+def _wants_delivery(plan: Plan, ctx: Ctx) -> bool:
+    return plan.job.deliver and bool(ctx.project.readers(plan.pipeline))
+
+
+def _hand_over(run: Run, ctx: Ctx) -> Made:
+    """Write the messages owed; the run is delivered when none is owed any more."""
+    desk = handover.Desk(ctx.project, ctx.ledger, ctx.clock.now)
+    try:
+        sent = handover.send(desk, run, shelf.place(ctx.project, run))
+    except DeliveryFailed as error:
+        failed = replace(run, status=Status.READY, trouble=error.trouble, message=error.what)
+        ctx.ledger.mark(failed)
+        return replace(_made(failed, ctx), remedy=error.remedy, exit_code=1)
+    done = replace(run, status=Status.DELIVERED, trouble=None, message="")
+    ctx.ledger.mark(done)
+    said = "" if sent else "Its figures equal those delivered before; nothing was sent again."
+    return replace(_made(done, ctx), sent=sent, message=said)
+
+
+_EXIT = {Status.READY: 0, Status.DELIVERED: 0, Status.HELD: 3}
+
+
+def _made(run: Run, ctx: Ctx) -> Made:
+    return Made(
+        run.pipeline,
+        run.period,
+        run.status,
+        run.message,
+        trouble=run.trouble,
+        run=run.run,
+        folder=shelf.place(ctx.project, run),
+        exit_code=_EXIT.get(run.status, 1),
+    )

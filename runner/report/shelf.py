@@ -1,0 +1,98 @@
+"""Where runs lie: built in `reports/.work/<run>/`, then renamed whole to `reports/<pipeline>/<period>/<run>/`.
+
+The ledger is the point of no return: a folder is moved after its run is recorded as finished. Killed before, the next
+start throws the folder away; killed between, the next start moves it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.config import Project
+from runner.ledger import Artifact, Ledger, Run
+from runner.model import Status
+from runner.report.inputs import file_digest
+from runner.report.processes import end_marked
+
+WORK = ".work"
+
+
+def work(project: Project, run: str) -> Path:
+    """The folder in which a run is built."""
+    return project.reports / WORK / run
+
+
+def place(project: Project, run: Run) -> Path:
+    """The folder in which a finished run lies."""
+    return project.reports / run.pipeline / run.period / run.run
+
+
+def put(folder: Path, name: str, content: str | bytes) -> None:
+    """Write one file of a run that is being built."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def put_json(folder: Path, name: str, content: Any) -> None:
+    """Write one JSON file; NaN and infinity are no JSON and raise ValueError."""
+    put(folder, name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def artifacts(folder: Path) -> tuple[Artifact, ...]:
+    """Every file of a run's folder with its hash and size."""
+    return tuple(_artifact(folder, path) for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _artifact(folder: Path, path: Path) -> Artifact:
+    return Artifact(path.relative_to(folder).as_posix(), file_digest(path), path.stat().st_size)
+
+
+def intact(folder: Path, expected: tuple[Artifact, ...]) -> bool:
+    """Whether every file of a finished run is there, unchanged."""
+    return bool(expected) and all(
+        (folder / item.path).is_file() and file_digest(folder / item.path) == item.sha256 for item in expected
+    )
+
+
+def move(project: Project, run: Run) -> Path:
+    """Let a finished run appear in its place, whole."""
+    target = place(project, run)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sync(work(project, run.run))
+    work(project, run.run).rename(target)
+    return target
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's files to the disk, so that a power cut leaves no empty file under a finished name."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def tidy(project: Project, ledger: Ledger, now: datetime) -> tuple[Run, ...]:
+    """Clear up after runners that were killed; hand back the runs that are now marked interrupted."""
+    gone = ledger.clear_up(now)
+    for run in gone:
+        end_marked(run.run)
+    for folder in sorted((project.reports / WORK).glob("*")):
+        _settle(project, folder, ledger.run(folder.name))
+    return gone
+
+
+def _settle(project: Project, folder: Path, run: Run | None) -> None:
+    if run and run.status is Status.RUNNING:
+        return  # its process lives
+    if run and run.process.gone and run.folder and not place(project, run).exists():
+        move(project, run)
+    elif run is None or run.process.gone:
+        shutil.rmtree(folder, ignore_errors=True)

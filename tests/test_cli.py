@@ -1,0 +1,234 @@
+"""The command line: words in, text and exit code out; and the signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from runner.ledger import Ledger
+from runner.model import Status
+from tests.small_projects import change, finished, mails, of_project, project, reports, runner, start
+
+DAY = "2017-11-15"
+HEAVY = ("papermill", "nbformat", "pandas", "sqlalchemy", "rich.progress", "yaml", "psutil")
+
+
+def test_help_is_there_for_every_command_and_imports_nothing_heavy(tmp_path):
+    """Help costs a tenth of a second, and says what a command does."""
+    code = (
+        "import sys, runner.cli; sys.argv = ['runner', 'run', '--help']\ntry: runner.cli.main()\n"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.endswith("[]\n")
+    for words in ((), ("run",), ("check",), ("list",), ("init",)):
+        exit_code, text, _ = runner(tmp_path, *words, "--help")
+        assert exit_code == 0
+        assert "Usage:" in text
+    assert "--as-of DATE" in runner(tmp_path, "run", "--help")[1]
+    assert runner(tmp_path, "--version")[1].startswith("runner 0.")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run"], "Name one pipeline, or say --all."),
+        (["run", "good", "--all", "--as-of", DAY], "Name one pipeline, or say --all."),
+        (["run", "good"], "Which day is reported? Say it with --as-of, for example --as-of 2017-11-15."),
+        (["run", "good", "--as-of", "yesterday"], "--as-of 'yesterday' is not a day. Write it like 2017-11-15."),
+        (["run", "good", "--as-of", "20171115"], "is not a day"),
+        (["run", "god", "--as-of", DAY], "No pipeline is called 'god'. Did you mean 'good'?"),
+        (["run", "good", "--as-of", DAY, "--experiment", "3"], "good is not about an experiment."),
+        (["run", "good", "--as-of", DAY, "-p", "amuont=1"], "there is no parameter 'amuont'. Did you mean 'amount'?"),
+        (["run", "good", "--as-of", DAY, "-p", "amount=much"], "Parameter 'amount' cannot be 'much'."),
+        (["run", "good", "--as-of", DAY, "-p", "amount"], "-p 'amount' is no parameter. Write -p name=value."),
+        (["run", "good", "--as-of", DAY, "-p", "amount=1", "-p", "amount=2"], "Parameter 'amount' is given twice."),
+        (["run", "good", "--as-of", DAY, "-p", "as_of=2017-01-01"], "'as_of' is not given with -p. Use --as-of."),
+        (["run", "--all", "--as-of", DAY, "-p", "amount=1"], "-p belongs to one pipeline."),
+        (["run", "no_parameters", "--as-of", DAY], "no_parameters.ipynb has no cell tagged `parameters`"),
+        (["run", "good", "--as-off", DAY], "No such option: --as-off"),
+        (["rum"], "No such command 'rum'."),
+    ],
+)
+def test_words_that_cannot_be_understood_end_with_2_before_anything_starts(tmp_path, words, said):
+    """One or two sentences on standard error, no traceback, nothing on standard output, nothing run."""
+    folder = project(tmp_path, "good", "no_parameters")
+    code, out, err = runner(folder, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert finished(folder) == []
+
+
+def test_a_folder_that_is_no_project_ends_with_2(tmp_path):
+    """The remedy is named."""
+    code, _, err = runner(tmp_path, "check")
+    assert code == 2
+    assert "runner init DIR" in err
+
+
+def test_check_says_ok_for_each_pipeline_or_what_is_off(tmp_path):
+    """Nothing is executed; one that is off makes the exit code 2 and does not hide the others."""
+    folder = project(tmp_path, "good", "two_parameters", "warns")
+    change(folder / "notebooks/warns.ipynb", "as_of: ", "day: ")
+    code, out, _ = runner(folder, "check")
+    assert code == 2
+    assert "good: OK\n" in out
+    assert "two_parameters: two_parameters.ipynb has 2 cells tagged" in out
+    assert "warns: warns.ipynb has no parameter 'as_of', which carries the period." in out
+
+
+def test_all_ends_with_a_summary_that_says_what_where_and_what_to_do(tmp_path):
+    """Plain lines without escape codes; relative paths; the worst exit code."""
+    folder = project(tmp_path, "raises", "warns", "good")
+    code, out, err = runner(folder, "run", "--all", "--as-of", DAY)
+    assert (code, err) == (1, "")
+    assert "\x1b" not in out
+    summary = out.split("\n\n")[-1]
+    assert f"good    delivered    {DAY}" in summary
+    assert "2 messages written to the maildir." in summary
+    assert f"reports/raises/{DAY}/" in summary
+    assert str(folder) not in summary
+    assert "failed: ZeroDivisionError: division by zero." in summary
+    assert "The notebook of this run shows the traceback." in summary
+    assert "a person decides whether it goes out" in summary
+    listed = runner(folder, "list", "--json")[1].splitlines()
+    assert {json.loads(line)["status"] for line in listed} == {"failed", "held", "delivered"}
+
+
+def test_json_is_one_object_a_line_and_nothing_else(tmp_path):
+    """A program reads every line; the last one sums up."""
+    folder = project(tmp_path, "good")
+    code, out, err = runner(folder, "run", "good", "--as-of", DAY, "--json", "--no-deliver", "-p", "shop=00123")
+    assert (code, err) == (0, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events][-2:] == ["made", "summary"]
+    assert {event["stage"] for event in events if event["event"] == "step"} == {
+        "execute",
+        "read",
+        "compare",
+        "gate",
+        "render",
+        "prove",
+    }
+    assert reports(out)["good"]["status"] == "ready"
+    assert mails(folder) == []
+
+
+def test_a_terminal_gets_bars_and_the_same_summary(tmp_path):
+    """On a terminal cells move a bar; the summary stays when the bars are gone."""
+    folder = project(tmp_path, "good")
+    master, slave = pty.openpty()
+    words = [
+        sys.executable,
+        "-m",
+        "runner.cli",
+        "--project",
+        str(folder),
+        "run",
+        "good",
+        "--as-of",
+        DAY,
+        "--no-deliver",
+    ]
+    process = subprocess.Popen(words, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"})
+    os.close(slave)
+    out = b""
+    try:
+        while chunk := os.read(master, 65536):
+            out += chunk
+    except OSError:  # the terminal's other end is closed
+        pass
+    os.close(master)
+    assert process.wait() == 0
+    assert "━".encode() in out
+    assert f"good  ready        {DAY}".encode() in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_at_once_and_truthfully(tmp_path, number):
+    """Exit code 130, a summary of all, no process left, the partial notebook kept, the ledger says interrupted."""
+    folder = project(tmp_path, "slow_then_interrupted", "hangs", "good")
+    process = start(folder, "run", "--all", "--as-of", DAY, "--json")
+    for line in process.stdout:
+        if "Long work" in line:
+            break
+    began = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    assert time.monotonic() - began < 10
+    assert of_project(folder) == []
+    made = reports(out)
+    assert {item["status"] for item in made.values()} == {"interrupted"}
+    assert made["good"]["message"] == "It was not begun."
+    assert "slow_then_interrupted" in {path.parents[1].name for path in finished(folder)}
+    ledger = Ledger.open(f"sqlite:///{folder}/reports/ledger.sqlite")
+    assert {run.status for run in ledger.runs()} == {Status.INTERRUPTED}
+    ledger.close()
+    assert list((folder / "reports/.work").iterdir()) == []
+    assert mails(folder) == []
+
+
+def test_two_runners_at_once_never_make_the_same_report(tmp_path):
+    """The second is told who is at it, and ends with 1."""
+    folder = project(tmp_path, "slow_then_interrupted")
+    words = ("run", "slow_then_interrupted", "--as-of", DAY)
+    first = start(folder, *words)
+    for line in first.stdout:
+        if "executing" in line:
+            break
+    code, out, _ = runner(folder, *words)
+    assert code == 1
+    assert f"is being made by process {first.pid}" in out
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=30)
+
+
+def test_a_reader_that_closes_the_pipe_does_not_end_the_run(tmp_path):
+    """`runner run … | head -1` makes the report all the same."""
+    folder = project(tmp_path, "good")
+    process = start(folder, "run", "good", "--as-of", DAY, "--no-deliver")
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    assert process.communicate(timeout=60)[1] == ""
+    (run,) = finished(folder)
+    assert json.loads((run / "manifest.json").read_text())["status"] == "ready"
+
+
+def test_init_writes_a_project_that_runs_at_once(tmp_path):
+    """One command makes it, the next makes its report and the message; the figures come from its CSV."""
+    folder = tmp_path / "mine"
+    code, out, _ = runner(tmp_path, "init", str(folder))
+    assert code == 0
+    words = out.split("runner ")[-1].split()
+    assert words[:2] == ["--project", str(folder)]
+    code, out, err = runner(folder, *words[2:])
+    assert (code, err) == (0, ""), out
+    assert len(mails(folder)) == 1
+    (run,) = finished(folder)
+    figures = {one["name"]: one["value"] for one in json.loads((run / "figures.json").read_text())["figures"]}
+    _, orders, revenue = (folder / "data/sales.csv").read_text().splitlines()[-1].split(",")
+    assert (figures["orders"], figures["revenue"]) == (int(orders), float(revenue))
+    assert sorted(path.name for path in (run / "charts").iterdir()) == ["revenue-by-day.png", "revenue-by-day.svg"]
+    code, out, _ = runner(folder, "run", "daily_sales", "--as-of", "2030-01-01")
+    assert code == 1
+    assert "Choose a day that data/sales.csv holds" in out
+
+
+def test_init_leaves_a_folder_that_holds_something_alone(tmp_path):
+    """Nothing is overwritten, and a file is no folder."""
+    (tmp_path / "a").write_text("mine")
+    for name in (tmp_path, tmp_path / "a"):
+        code, _, err = runner(tmp_path, "init", str(name))
+        assert code == 2
+        assert "is not an empty folder" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

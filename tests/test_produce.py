@@ -1,0 +1,366 @@
+"""Whole reports from small notebooks through real kernels: what is kept, what is handed over, what is not."""
+
+from __future__ import annotations
+
+import email
+import json
+import os
+import signal
+import time
+from dataclasses import replace
+from email.policy import default
+from pathlib import Path
+
+import pytest
+
+from runner import config, running
+from runner.ledger import Ledger, Process, Run
+from runner.model import Status
+from runner.report import inputs, notebooks, produce, shelf
+from tests.small_projects import PIPELINE, change, finished, mails, of_project, project, reports, start, write
+
+DAY = "2017-11-15"
+
+
+@pytest.fixture
+def make(capsys):
+    """Make one report (or all) in this process; the exit code and what became of each, by pipeline."""
+
+    def made(folder: Path, name: str = "", **more):
+        wish = running.Wish(name, more.pop("as_of", DAY), **more)
+        code = running.run(config.load(folder), wish, as_json=True)
+        return code, reports(capsys.readouterr().out)
+
+    return made
+
+
+def ledger(folder: Path) -> Ledger:
+    """The project's ledger."""
+    return Ledger.open(config.load(folder).ledger)
+
+
+def manifest(folder: Path) -> dict:
+    """The manifest of a finished run."""
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_the_life_of_a_report(tmp_path, make):
+    """Delivered once; not made again; made again but not sent again; a changed figure is held and not sent."""
+    folder = project(tmp_path, "good")
+    code, made = make(folder, "good")
+    assert (code, made["good"]["status"], made["good"]["sent"]) == (0, "delivered", 2)
+    (first,) = finished(folder)
+    assert_whole(first)
+    assert_mails(folder)
+
+    began = time.monotonic()
+    code, made = make(folder, "good")
+    assert (code, made["good"]["fresh"], made["good"]["message"]) == (0, False, "Nothing changed: already delivered.")
+    assert time.monotonic() - began < 2
+    assert (finished(folder), len(mails(folder))) == ([first], 2)
+
+    code, made = make(folder, "good", again=True)
+    assert (code, made["good"]["fresh"], made["good"]["sent"]) == (0, True, 0)
+    assert "nothing was sent again" in made["good"]["message"]
+    assert (len(finished(folder)), len(mails(folder))) == (2, 2)
+
+    code, made = make(folder, "good", texts={"amount": "13"})
+    assert (code, made["good"]["status"], made["good"]["trouble"]) == (3, "held", "restatement")
+    assert "revenue was 12.50, is 13.00" in made["good"]["message"]
+    assert len(mails(folder)) == 2
+    assert (finished(folder)[-1] / "good.pdf").is_file()
+    assert [manifest(run)["version"] for run in finished(folder)] == [1, 1, 2]
+
+    code, made = make(folder, "good", texts={"amount": "13"})
+    assert (code, made["good"]["fresh"]) == (3, False)
+    assert len(finished(folder)) == 3
+
+
+def assert_whole(folder: Path) -> None:
+    """A run's folder holds everything, its manifest says so, and the ledger agrees."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {"good.ipynb", "good.html", "good.pdf", "figures.json", "manifest.json"}
+    said = manifest(folder)
+    assert (said["status"], said["parameters"], said["findings"]["pass"] > 0) == ("ready", {"as_of": DAY}, True)
+    assert {item["path"]: item["sha256"] for item in said["artifacts"]} == {
+        name: inputs.file_digest(folder / name) for name in names - {"manifest.json"}
+    }
+    assert {"notebooks/good.ipynb", "config/pipelines.yml:good", "runner/cli.py"} <= set(said["code"])
+    assert said["data"]["sources"]["till"]["rows"] == 3
+    assert "papermill" in said["environment"]["distributions"]
+    figures = json.loads((folder / "figures.json").read_text())
+    assert [(figure["name"], figure["value"]) for figure in figures["figures"]] == [
+        ("revenue", 12.5),
+        ("best", "00123"),
+    ]
+    nb = notebooks.read(folder / "good.ipynb")
+    assert nb.metadata.runner.status == "ready"
+    assert nb.metadata.runner.owners == ["Ann (primary)", "Bob (secondary)"]
+    project_folder = folder.parents[3]
+    kept = ledger(project_folder)
+    run = kept.run(folder.name)
+    assert (run.status, run.folder) == (Status.DELIVERED, f"reports/good/{DAY}/{folder.name}")
+    assert [figure.value for figure in kept.figures(run.run)] == [12.5, "00123"]
+    assert kept.records("good", "daily", DAY, DAY) == [{"day": DAY, "revenue": 7}]
+    assert {item.path for item in kept.artifacts(run.run)} == names
+    kept.close()
+    assert list((project_folder / "reports/.work").iterdir()) == []
+
+
+def assert_mails(folder: Path) -> None:
+    """One message for each reader, to that reader alone, with the PDF."""
+    found = [email.message_from_bytes(path.read_bytes(), policy=default) for path in mails(folder)]
+    assert sorted(message["To"] for message in found) == ["Olga <olga@example.com>", "Oscar <oscar@example.com>"]
+    assert len({message["Message-ID"] for message in found}) == 2
+    for message in found:
+        (attached,) = message.iter_attachments()
+        assert attached.get_content_type() == "application/pdf"
+        assert attached.get_content().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status", "trouble", "said"),
+    [
+        ("warns", 3, "held", "outlier", "Revenue is unusually high."),
+        ("nothing_checked", 3, "held", None, "Nothing was checked"),
+        ("stops", 1, "stopped", "data incomplete", "Four hours are missing."),
+        ("stops_early", 1, "stopped", "source unavailable", "The till is away."),
+        ("nan_figure", 1, "stopped", "data incomplete", "The figure 'revenue' is nan: no number."),
+        ("raises", 1, "failed", "cell failed", "ZeroDivisionError"),
+    ],
+)
+def test_a_report_that_is_not_good_is_kept_and_sent_to_nobody(  # noqa: PLR0917
+    tmp_path, make, name, code, status, trouble, said
+):
+    """Held ones are rendered for a person to look at; of stopped and failed ones only the notebook is kept."""
+    folder = project(tmp_path, name)
+    found, made = make(folder, name)
+    assert (found, made[name]["status"], made[name]["trouble"]) == (code, status, trouble)
+    assert said in made[name]["message"]
+    assert made[name]["remedy"]
+    (run,) = finished(folder)
+    assert (manifest(run)["status"], manifest(run)["message"]) == (status, made[name]["message"])
+    assert notebooks.read(run / f"{name}.ipynb").metadata.runner.status == status
+    assert (run / f"{name}.pdf").exists() == (status == "held")
+    assert mails(folder) == []
+    kept = ledger(folder)
+    assert kept.run(run.name).status == status
+    assert kept.records(name, "daily", DAY, DAY) == []
+    kept.close()
+
+
+def test_a_report_made_without_delivery_is_handed_over_later_and_only_to_those_missed(tmp_path, make):
+    """--no-deliver leaves it ready; the next run sends without executing; a new reader gets the same report."""
+    folder = project(tmp_path, "good")
+    assert make(folder, "good", deliver=False)[1]["good"]["status"] == "ready"
+    assert mails(folder) == []
+    code, made = make(folder, "good")
+    assert (code, made["good"]["fresh"], made["good"]["sent"]) == (0, False, 2)
+    change(
+        folder / "config/people.yml",
+        "    - {name: Oscar",
+        "    - {name: Otto, email: otto@example.com}\n    - {name: Oscar",
+    )
+    code, made = make(folder, "good")
+    assert (code, made["good"]["fresh"], made["good"]["sent"], len(mails(folder))) == (0, False, 1, 3)
+    assert len(finished(folder)) == 1
+
+
+def test_a_message_that_cannot_be_written_is_told_and_owed(tmp_path, make):
+    """The report stays ready; the next run writes what is owed and makes nothing."""
+    folder = project(tmp_path, "good")
+    write(folder / "reports/mail", "in the way")
+    code, made = make(folder, "good")
+    assert (code, made["good"]["status"], made["good"]["trouble"]) == (1, "ready", "delivery failed")
+    assert "olga@example.com" in made["good"]["message"]
+    (folder / "reports/mail").unlink()
+    code, made = make(folder, "good")
+    assert (code, made["good"]["status"], made["good"]["fresh"], made["good"]["sent"]) == (0, "delivered", False, 2)
+
+
+def test_whatever_a_report_is_made_of_counts_and_nothing_else(tmp_path):
+    """Cells, parameters, sources, config and templates change the fingerprint; stored outputs and readers do not."""
+    more = "    sources: [data/till.csv]\n"
+    folder = project(tmp_path, "good")
+    change(folder / "config/pipelines.yml", "    sources: []\n", more)
+    write(folder / "data/till.csv", "1")
+    write(folder / "templates/page.html", "1")
+    before = fingerprint(folder)
+    change(folder / "config/people.yml", "name: Olga", "name: Olga P.")
+    change(folder / "notebooks/good.ipynb", '"execution_count": null', '"execution_count": 3')
+    assert fingerprint(folder) == before
+    seen = {before}
+    for path, old, new in [
+        ("data/till.csv", "1", "2"),
+        ("templates/page.html", "1", "2"),
+        ("notebooks/good.ipynb", "most of it", "all of it"),
+        ("config/settings.yml", "Corner Shop", "Corner Shops"),
+        ("config/pipelines.yml", "title: good", "title: better"),
+    ]:
+        change(folder / path, old, new)
+        seen.add(fingerprint(folder))
+    assert len(seen) == 6
+
+
+def fingerprint(folder: Path) -> str:
+    """The digest of what the report of the project is made of."""
+    found = config.load(folder)
+    pipeline = found.pipelines["good"]
+    kept = Ledger.open(found.ledger)
+    made_of = inputs.Inputs(
+        inputs.code(found, pipeline, found.templates), {}, inputs.data(found, pipeline, kept, DAY), inputs.environment()
+    )
+    kept.close()
+    return made_of.digest
+
+
+def test_a_report_whose_file_was_touched_is_made_again(tmp_path, make):
+    """A finished file that differs from its hash is not taken for the report."""
+    folder = project(tmp_path, "good")
+    make(folder, "good", deliver=False)
+    (first,) = finished(folder)
+    with (first / "good.pdf").open("ab") as file:
+        file.write(b"x")
+    assert make(folder, "good", deliver=False)[1]["good"]["fresh"]
+    assert len(finished(folder)) == 2
+
+
+def test_one_failure_never_stops_the_others_and_inputs_come_first(tmp_path, make):
+    """The worst exit code counts; the one that needs the failed one runs after it."""
+    folder = project(tmp_path, "raises", "warns", "good")
+    change(folder / "config/pipelines.yml", "    title: good", "    inputs: [raises]\n    title: good")
+    (folder / "notebooks/warns.ipynb").write_text(
+        (folder / "notebooks/good.ipynb").read_text().replace("parameters", "lost")
+    )
+    code, made = make(folder)
+    assert code == 1
+    assert {name: item["status"] for name, item in made.items()} == {
+        "raises": "failed",
+        "warns": "failed",
+        "good": "delivered",
+    }
+    assert "no cell tagged `parameters`" in made["warns"]["message"]
+    kept = ledger(folder)
+    runs = {run.pipeline: run for run in kept.runs()}
+    kept.close()
+    assert runs["good"].started_at >= runs["raises"].finished_at
+
+
+@pytest.mark.parametrize(
+    ("as_of", "key", "text"),
+    [
+        ("2017-11-13", "2017-W45", "Week of Monday 6 November 2017 to Sunday 12 November 2017"),
+        ("2017-11-19", "2017-W45", "Week of Monday 6 November 2017 to Sunday 12 November 2017"),
+        ("2017-11-20", "2017-W46", "Week of Monday 13 November 2017 to Sunday 19 November 2017"),
+        ("2018-01-01", "2017-W52", "Week of Monday 25 December 2017 to Sunday 31 December 2017"),
+        ("2021-01-04", "2020-W53", "Week of Monday 28 December 2020 to Sunday 3 January 2021"),
+    ],
+)
+def test_a_week_is_the_last_whole_one_whatever_day_it_is_asked_for(tmp_path, as_of, key, text):
+    """Asked for on Monday or on Sunday, it is the same period; years end where their weeks end."""
+    folder = project(tmp_path, "good")
+    change(folder / "config/pipelines.yml", "period: day", "period: week")
+    found = config.load(folder)
+    ctx = produce.Ctx(found, None, None, None, None)
+    plan = produce.check(produce.Job(found.pipelines["good"], as_of), ctx)
+    assert plan.period == produce.Period(key, text)
+    assert plan.values == {"as_of": as_of}
+
+
+EXPERIMENT = PIPELINE.format(name="trial", notebook="trial").replace(
+    "period: day", "period: experiment\n    experiment: 18"
+)
+
+
+def test_an_experiment_has_its_own_period_for_each_look(tmp_path, make):
+    """The key names experiment and day; the value has the notebook's type; the default comes from pipelines.yml."""
+    folder = project(tmp_path, "good")
+    write(folder / "config/pipelines.yml", f"pipelines:\n{EXPERIMENT}")
+    text = (
+        (folder / "notebooks/good.ipynb")
+        .read_text()
+        .replace("recorded: int = 7", "recorded: int = 7\\nexperiment: int = 1")
+    )
+    write(folder / "notebooks/trial.ipynb", text)
+    code, made = make(folder, "trial")
+    assert (code, made["trial"]["period"]) == (0, f"experiment-18@{DAY}")
+    assert manifest(finished(folder)[0])["parameters"] == {"as_of": DAY, "experiment": 18}
+    assert finished(folder)[0].parent == folder / f"reports/trial/experiment-18@{DAY}"
+    with pytest.raises(Exception, match="Parameter 'experiment' cannot be 'x'"):
+        make(folder, "trial", experiment="x")
+    with pytest.raises(Exception, match=r"No experiment is called '\.\./18'"):
+        make(folder, "trial", experiment="../18")
+
+
+def test_a_runner_that_is_killed_leaves_nothing_half_made(tmp_path, make):
+    """SIGKILL in the middle: no folder appears, no process stays, and the next start clears up and says interrupted."""
+    folder = project(tmp_path, "slow_then_interrupted", "good")
+    process = start(folder, "run", "slow_then_interrupted", "--as-of", DAY)
+    for line in process.stdout:
+        if "Long work" in line:
+            break
+    assert of_project(folder)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert finished(folder) == []
+    assert not (folder / "reports/slow_then_interrupted").exists()
+    assert [run.status for run in ledger(folder).runs()] == [Status.RUNNING]
+    end = time.monotonic() + 10
+    while of_project(folder) and time.monotonic() < end:
+        os.sched_yield()
+    assert of_project(folder) == []
+    make(folder, "good", deliver=False)
+    kept = ledger(folder)
+    assert [run.status for run in kept.runs("slow_then_interrupted")] == [Status.INTERRUPTED]
+    kept.close()
+    assert list((folder / "reports/.work").iterdir()) == []
+
+
+def test_a_runner_killed_between_ledger_and_shelf_is_made_good(tmp_path):
+    """The ledger is the point of no return: a run that it holds as finished gets its folder at the next start."""
+    found = config.load(project(tmp_path, "good"))
+    kept = Ledger.open(found.ledger)
+    old = replace(Process.this(), started="1")
+    run = Run("r1", "good", DAY, "", running.datetime.now(running.UTC), process=old)
+    kept.begin(run)
+    ended = replace(run, status=Status.READY, folder="reports/good", finished_at=run.started_at)
+    shelf.put(shelf.work(found, "r1"), "manifest.json", "{}")
+    shelf.put(shelf.work(found, "stray"), "half", "")
+    kept.mark(ended)
+    shelf.tidy(found, kept, run.started_at)
+    kept.close()
+    assert (shelf.place(found, run) / "manifest.json").read_text() == "{}"
+    assert list((found.reports / shelf.WORK).iterdir()) == []
+
+
+def test_the_work_of_a_living_runner_is_left_alone(tmp_path):
+    """Another runner that starts meanwhile does not take it for a leftover."""
+    found = config.load(project(tmp_path, "good"))
+    kept = Ledger.open(found.ledger)
+    run = Run("r1", "good", DAY, "", running.datetime.now(running.UTC))
+    kept.begin(run)
+    shelf.put(shelf.work(found, "r1"), "good.ipynb", "{}")
+    assert shelf.tidy(found, kept, run.started_at) == ()
+    kept.close()
+    assert (shelf.work(found, "r1") / "good.ipynb").is_file()
+
+
+def test_a_report_without_readers_is_ready_and_stays_so(tmp_path, make):
+    """There is nobody to deliver to, and nothing is said to have been delivered."""
+    folder = project(tmp_path, "good")
+    change(folder / "config/pipelines.yml", "readers: [owners]", "readers: []")
+    for fresh in (True, False):
+        code, made = make(folder, "good")
+        assert (code, made["good"]["status"], made["good"]["fresh"]) == (0, "ready", fresh)
+
+
+def test_a_source_that_changes_under_a_running_report_fails_it(tmp_path, make):
+    """What was read can no longer be told; the remedy is to run it again."""
+    folder = project(tmp_path, "good")
+    change(folder / "config/pipelines.yml", "sources: []", "sources: [data/till.csv]")
+    write(folder / "data/till.csv", "1")
+    append = r"open(\"../data/till.csv\", \"a\").write(\"2\")\n"
+    change(folder / "notebooks/good.ipynb", "print(f", append + "print(f")
+    code, made = make(folder, "good")
+    assert (code, made["good"]["status"]) == (1, "failed")
+    assert "A source changed while the report was being made." in made["good"]["message"]
