@@ -124,7 +124,7 @@ def init_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A f
     from runner import starter  # noqa: PLC0415
 
     starter.init(folder)
-    typer.echo(f"{folder} is ready. Try:\n  runner --starter {folder} run {starter.NAME} --as-of {starter.AS_OF}")
+    typer.echo(f"{folder} is ready. Try:\n  runner --project {folder} run {starter.NAME} --as-of {starter.AS_OF}")
 
 
 def _load(context: typer.Context) -> Project:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from typing import ClassVar
 
 import matplotlib as mpl
 import numpy as np
@@ -187,7 +188,7 @@ class TestDraw:
 
 
 class TestClosingHour:
-    CONFIG = {"closes_early": {"Thanksgiving Day": 17, "Christmas Eve": 19}}
+    CONFIG: ClassVar = {"closes_early": {"Thanksgiving Day": 17, "Christmas Eve": 19}}
 
     @pytest.mark.parametrize(
         ("day", "hour"), [("2017-11-23", 17), ("2017-12-24", 19), ("2017-11-15", 24), ("2017-11-22", 24)]

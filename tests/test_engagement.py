@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -128,7 +129,7 @@ class TestSessions:
         count = 0
         for household in {who for who, _ in seen}:
             minutes = sorted(minute for who, minute in seen if who == household)
-            count += 1 + sum(later - earlier > 30 for earlier, later in zip(minutes, minutes[1:], strict=False))
+            count += 1 + sum(later - earlier > 30 for earlier, later in pairwise(minutes))
         assert engagement.sessions(opened(tmp_path, lines), WEEK).count == count
 
 

@@ -240,10 +240,10 @@ class TestMissing:
     def test_nothing_missing(self):
         """Records beyond the span and of closed days do no harm."""
         span = Span(date(2017, 12, 24), date(2017, 12, 25))
-        assert growth.missing([day for day in span.back(1).days() + span.days()], span, []) == []
+        assert growth.missing(span.back(1).days() + span.days(), span, []) == []
 
 
-def records(first, count, revenue=lambda n: 1.0):
+def records(first, count, revenue=float):
     """Rows as the daily report records them; the n-th day (from 0) has the revenue given."""
     days = [first + timedelta(days=n) for n in range(count)]
     return pd.DataFrame(
@@ -255,7 +255,7 @@ def records(first, count, revenue=lambda n: 1.0):
 class TestWeekly:
     def test_by_hand(self):
         """Two whole weeks that end on the last day; the three days before them are left out."""
-        frame = growth.weekly(records(date(2017, 3, 1), 17, lambda n: float(n)), date(2017, 3, 17))
+        frame = growth.weekly(records(date(2017, 3, 1), 17), date(2017, 3, 17))
         assert [day.date() for day in frame["week_ending"]] == [date(2017, 3, 10), date(2017, 3, 17)]
         assert list(frame["revenue"]) == [sum(range(3, 10)), sum(range(10, 17))]
         assert (list(frame["days"]), list(frame["baskets"]), list(frame["new"])) == ([7, 7], [14, 14], [7, 7])

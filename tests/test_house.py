@@ -92,5 +92,10 @@ def test_notebooks_reach_two_packages_alone(path):
 def test_no_path_of_a_machine():
     """No file of the project carries the path of the machine it was written on."""
     here = str(ROOT) + "/"
-    texts = [*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "config").rglob("*.yml")]
+    texts = [
+        *SOURCES,
+        *(ROOT / "tests").rglob("*.py"),
+        *(ROOT / "notebooks").glob("*.ipynb"),
+        *(ROOT / "config").rglob("*.yml"),
+    ]
     assert [path.name for path in texts if here in path.read_text()] == []

@@ -182,7 +182,8 @@ class TestChecking:
                 "agrees", ok=False, message="Two differ.", trouble=Trouble.SOURCES_DISAGREE, pairs=2, p=math.nan
             )
         assert shown[0].scraps["finding:adds up"] == {
-            "check": "adds up", "level": "pass", "message": "It adds up.", "trouble": None, "numbers": {"difference": 0.0},
+            "check": "adds up", "level": "pass", "message": "It adds up.", "trouble": None,
+            "numbers": {"difference": 0.0},
         }  # fmt: skip
         assert shown[0].scraps["finding:agrees"]["level"] == "stop"
         assert shown[0].scraps["finding:agrees"]["numbers"] == {"pairs": 2, "p": None}
@@ -200,8 +201,17 @@ class TestChecking:
         with pytest.raises(ValueError, match="maybe"):
             report.check("odd", ok=False, message="Odd.", otherwise="maybe")
 
-    def test_the_same_name_twice(self, report):
-        """Two checks of one name are refused, since one would hide the other."""
+    def test_a_cell_run_again(self, report):
+        """By hand a check that is made again replaces what it found before."""
+        with cell():
+            report.check("odd", ok=True, message="Fine.")
+            report.check("even", ok=True, message="Fine.")
+            report.check("odd", ok=False, message="Not fine.")
+        assert [(one.check, str(one.level)) for one in report.findings] == [("odd", "stop"), ("even", "pass")]
+
+    def test_the_same_name_twice(self, folder):
+        """In a run two checks of one name are refused, since one would hide the other."""
+        report = Report("daily_growth", "2017-11-15", folder, run="a-run")
         with cell():
             report.check("odd", ok=True, message="Fine.")
             with pytest.raises(ValueError, match="Two checks are called 'odd'"):
@@ -302,8 +312,16 @@ class TestFigures:
         assert Figure.of(shown[0].scraps["figure:revenue"]) == figure
         assert (figure.text, figure.change, figure.tone) == ("$21.50", "+115.0% vs Tue 14 Nov", "good")
 
-    def test_the_same_name_twice(self, report):
-        """Two figures of one name are refused."""
+    def test_a_cell_run_again(self, report):
+        """By hand a figure that is glued again replaces the one before."""
+        with cell():
+            report.figure("x", 1, label="X")
+            report.figure("x", 2, label="X")
+        assert report.figures["x"].value == 2
+
+    def test_the_same_name_twice(self, folder):
+        """In a run two figures of one name are refused."""
+        report = Report("daily_growth", "2017-11-15", folder, run="a-run")
         with cell():
             report.figure("x", 1, label="X")
             with pytest.raises(ValueError, match="Two figures are called 'x'"):
@@ -403,7 +421,8 @@ class TestTablesAndCharts:
         (data,), (metadata,) = shown[0].outputs, shown[0].metadata
         assert set(data) == {BLOCK_MIME, "image/svg+xml", "image/png", "text/plain"}
         assert data[BLOCK_MIME] == {
-            "type": "chart", "name": "sold", "title": "Sold", "alt": "A line that rises.", "caption": "Note.", "half": True,
+            "type": "chart", "name": "sold", "title": "Sold", "alt": "A line that rises.", "caption": "Note.",
+            "half": True,
         }  # fmt: skip
         assert {kind: data_["alt"] for kind, data_ in metadata.items()} == dict.fromkeys(
             ("image/svg+xml", "image/png"), "A line that rises."
@@ -484,6 +503,10 @@ class TestHandingOver:
         assert rows[0][-1] == warehouse.fingerprint(report.project)[:12]
 
 
+RANDOMISED = "{assignment: randomised, planned_share: 0.2}"
+OBSERVATIONAL = "{assignment: observational, planned_share: null}"
+
+
 class TestDesign:
     def design(self, folder, text):
         """Write config/experiments.yml and read the design of experiment 18."""
@@ -501,8 +524,7 @@ class TestDesign:
             ("experiments: {18: {assignment: randomised, planned_share: 0.5}}", Design("randomised", 0.5)),
             ("experiments: {17: {assignment: randomised, planned_share: 0.5}}", Design()),
             ("defaults: {assignment: randomised, planned_share: 0.2}", Design("randomised", 0.2)),
-            ("defaults: {assignment: randomised, planned_share: 0.2}\n"
-             "experiments: {18: {assignment: observational, planned_share: null}}", Design()),
+            (f"defaults: {RANDOMISED}\nexperiments: {{18: {OBSERVATIONAL}}}", Design()),
             ("defaults: null\nexperiments: {18: null}", Design()),
         ],
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -60,7 +61,7 @@ class TestSpan:
         """The days of a span are as many as its length, in order, a day apart."""
         days = span.days()
         assert len(days) == len(span)
-        assert {later - earlier for earlier, later in zip(days, days[1:], strict=False)} <= {timedelta(days=1)}
+        assert {later - earlier for earlier, later in pairwise(days)} <= {timedelta(days=1)}
 
     @pytest.mark.parametrize(
         ("first", "last", "text"),

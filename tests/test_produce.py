@@ -123,6 +123,7 @@ def assert_mails(folder: Path) -> None:
     [
         ("warns", 3, "held", "outlier", "Revenue is unusually high."),
         ("nothing_checked", 3, "held", None, "Nothing was checked"),
+        ("foreign_script", 3, "held", "rendering failed", "PDF"),
         ("stops", 1, "stopped", "data incomplete", "Four hours are missing."),
         ("stops_early", 1, "stopped", "source unavailable", "The till is away."),
         ("nan_figure", 1, "stopped", "data incomplete", "The figure 'revenue' is nan: no number."),

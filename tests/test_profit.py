@@ -193,17 +193,22 @@ def visits(store, count, day="2017-03-31", household=1):
     return [line(household, f"{day} 12:00", store * 10_000 + n, "1.00", store=store) for n in range(count)]
 
 
+#: A sale in another shop long before, so that all thirteen weeks are in the data.
+LONG_AGO = line(9, "2016-12-01 12:00", 9, store=9)
+
+
 class TestByStoreGroup:
     def test_the_edges_of_size(self, tmp_path):
         """Forty baskets a week over 13 weeks are large and one basket less is medium; so with ten and small."""
-        lines = [line_ for store, count in ((1, 520), (2, 519), (3, 130), (4, 129)) for line_ in visits(store, count)]
+        sizes = ((1, 520), (2, 519), (3, 130), (4, 129))
+        lines = [LONG_AGO, *(line_ for store, count in sizes for line_ in visits(store, count))]
         frame = profit.by_store_group(opened(tmp_path, lines), MARCH).set_index("store_group")
         assert frame["stores"].to_dict() == {"Large": 1, "Medium": 2, "Small": 1}
         assert frame["revenue"].to_dict() == near({"Large": 520.0, "Medium": 519.0 + 130.0, "Small": 129.0})
 
     def test_a_household_in_two_groups_counts_in_both(self, tmp_path):
         """Households of the groups add up to more than there are when one of them shops in two."""
-        lines = [*visits(1, 520, household=1), *visits(2, 1, household=1), *visits(3, 1, household=2)]
+        lines = [LONG_AGO, *visits(1, 520, household=1), *visits(2, 1, household=1), *visits(3, 1, household=2)]
         frame = profit.by_store_group(opened(tmp_path, lines), MARCH).set_index("store_group")
         assert frame["households"].to_dict() == {"Large": 1, "Small": 2}
 
@@ -216,6 +221,12 @@ class TestByStoreGroup:
         before = first - timedelta(days=1)
         lines = [today, *visits(1, 129, before.isoformat())]
         assert list(profit.by_store_group(opened(tmp_path, lines), MARCH)["store_group"]) == ["Small"]
+
+    def test_a_short_history(self, tmp_path):
+        """While the data hold two weeks, a week's baskets are those of the two weeks halved."""
+        lines = [line(9, "2017-03-18 12:00", 9, store=9), *visits(1, 80), *visits(2, 79), *visits(3, 20)]
+        frame = profit.by_store_group(opened(tmp_path, lines), MARCH).set_index("store_group")
+        assert frame["stores"].to_dict() == {"Large": 1, "Medium": 2, "Small": 1}
 
     def test_a_shop_that_closed_is_not_lost(self, tmp_path):
         """Over a year the groups add up to the whole although a shop sold nothing in the last 13 weeks."""
@@ -251,7 +262,7 @@ class TestBridge:
         assert found.after == near((180 - 120) + (100 - 90) - 3)
 
     def test_a_department_that_appears_is_mix(self, tmp_path):
-        """Flowers sold for the first time, without a discount, change the mix and leave the step of discounts at zero."""
+        """Flowers sold for the first time, without a discount, change the mix and are no discount."""
         before, now = a_day("2017-03-01", [(2, 100, 0)]), a_day("2017-03-08", [(2, 100, 0), (3, 100, 0)])
         found = profit.bridge(opened(tmp_path, before + now), one_day(NEXT), one_day(DAY), COSTS)
         assert found.steps == near(

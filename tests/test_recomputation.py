@@ -230,7 +230,7 @@ class TestGrowth:
         frame = growth.hours(shop, DAY)
         lines = source.between(DAY - pd.Timedelta(days=56), DAY)
         lines = lines[lines["day"].dt.day_of_week == DAY.weekday()]
-        counts = lines.groupby([lines["day"], lines["sold_at"].dt.hour]).size().unstack(fill_value=0)
+        counts = pd.crosstab(lines["day"], lines["sold_at"].dt.hour)
         counts = counts.reindex(columns=range(24), fill_value=0)
         past = counts.drop(index=pd.Timestamp(DAY))
         assert len(past) == 8

@@ -60,9 +60,7 @@ class TestBlock:
 
     def test_is_json(self):
         """A block of numpy, pandas and decimal values is plain JSON, without nan."""
-        frame = pd.DataFrame(
-            {"a": [np.int64(1)], "b": [np.float32(0.5)], "c": [Decimal("1.10")], "d": [np.bool_(True)]}
-        )
+        frame = pd.DataFrame({"a": [np.int64(1)], "b": [np.float32(0.5)], "c": [Decimal("1.10")], "d": [np.True_]})
         frame = frame.astype(object).assign(e=[None])
         found = block(frame, Layout({"c": "usd2"}))
         assert json.loads(json.dumps(found, allow_nan=False))["values"] == [[1, 0.5, 1.1, True, None]]
@@ -111,7 +109,8 @@ class TestPlain:
         [
             (None, None), (math.nan, None), (pd.NaT, None), (np.float64("nan"), None), (3, 3), ("x", "x"), (True, True),
             (np.int64(3), 3), (np.float64(0.1), 0.1), (Decimal("0.10"), 0.1), (date(2017, 3, 1), "2017-03-01"),
-            (pd.Timestamp("2017-03-01 10:00"), "2017-03-01"), (0.1 + 0.2, 0.3), (np.datetime64("2017-03-01"), "2017-03-01"),
+            (pd.Timestamp("2017-03-01 10:00"), "2017-03-01"), (0.1 + 0.2, 0.3),
+            (np.datetime64("2017-03-01"), "2017-03-01"),
         ],
     )  # fmt: skip
     def test_cells(self, cell, plain):

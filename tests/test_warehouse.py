@@ -222,8 +222,8 @@ class TestTimeZone:
         assert (pairs, met) == (1_107, 1_107)
 
     def test_364_days_and_christmas_closed(self, whole):
-        """The year has sales on every day but Christmas."""
-        days = {row[0] for row in whole.execute("SELECT DISTINCT day FROM transactions").fetchall()}
+        """The whole file has sales on every day of 2017 but Christmas, and on no other; in UTC one falls into 2018."""
+        days = {row[0] for row in whole.execute("SELECT DISTINCT day FROM warehouse.transactions").fetchall()}
         assert len(days) == 364
         assert {date.fromordinal(n) for n in range(date(2017, 1, 1).toordinal(), END.toordinal() + 1)} - days == {
             date(2017, 12, 25)
@@ -276,6 +276,21 @@ def test_fingerprint_is_of_the_data_and_not_of_the_project(tmp_path):
     assert first == second
     assert int(first, 16) >= 0
     assert len(first) == 64
+
+
+def test_a_changed_statement_changes_the_fingerprint(tmp_path):
+    """A warehouse made by other statements is not taken for current: the fingerprint covers them, spaces apart."""
+    program = (
+        "from pathlib import Path\n"
+        "from runner.notebook import warehouse\n"
+        "warehouse.TABLES['coupons'] {change}\n"
+        "print(warehouse.fingerprint(Path()))"
+    )
+    known = warehouse.fingerprint(tmp_path)
+    for change, is_same in (("+= ' LIMIT 1'", False), ("+= '  '", True)):
+        command = [sys.executable, "-c", program.format(change=change)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert (done.stdout.strip() == known) is is_same
 
 
 def test_without_the_package_the_report_stops(tmp_path):

@@ -160,21 +160,23 @@ def by_store_group(connection: duckdb.DuckDBPyConnection, span: Span) -> pd.Data
     """One row a size group of shops (large, medium, small) with its sums in dollars and counts.
 
     The data name no region or format, so shops are grouped by size: baskets a week over the 13 weeks up to the span's
-    last day. The group of a shop can therefore change from one report to the next; a shop without a basket in those
-    weeks is small.
+    last day, or over as many as the data hold. The group of a shop can therefore change from one report to the next; a
+    shop without a basket in those weeks is small.
     """
     frame = connection.execute(
         f"""
         WITH size AS (
-            SELECT store_id, count(DISTINCT basket_id) / 13.0 AS weekly FROM transactions
-            WHERE day BETWEEN CAST(? AS DATE) - 90 AND ? GROUP BY store_id),
+            SELECT store_id, count(DISTINCT basket_id) / any_value(weeks) AS weekly
+            FROM transactions, (SELECT greatest(1, least(13, (CAST($last AS DATE) - min(day) + 1) / 7)) AS weeks
+                                FROM transactions)
+            WHERE day BETWEEN CAST($last AS DATE) - 90 AND $last GROUP BY store_id),
         grouped AS (
             SELECT store_id, CASE WHEN weekly >= {LARGE} THEN 'Large' WHEN weekly >= {MEDIUM} THEN 'Medium'
                                   ELSE 'Small' END AS store_group FROM size)
         SELECT coalesce(store_group, 'Small') AS store_group, count(DISTINCT store_id) AS stores, {SUMS}
-        FROM lines LEFT JOIN grouped USING (store_id) WHERE day BETWEEN ? AND ?
+        FROM lines LEFT JOIN grouped USING (store_id) WHERE day BETWEEN $first AND $last
         GROUP BY 1 ORDER BY 1""",
-        [span.last, span.last, span.first, span.last],
+        {"first": span.first, "last": span.last},
     ).df()
     return frame.assign(margin=frame["revenue"] - frame["goods"])
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
@@ -36,8 +37,10 @@ class Report:
     Raises ConfigError when no project is found, and ReportStopped when `as_of` is not a day.
     """
 
-    def __init__(self, pipeline: str, as_of: str | date, folder: Path | None = None) -> None:
+    def __init__(self, pipeline: str, as_of: str | date, folder: Path | None = None, run: str | None = None) -> None:
         self.pipeline = pipeline
+        #: The runner's name for this run; empty where a person runs the notebook, who may run a cell again.
+        self.run = os.environ.get("RUNNER_RUN", "") if run is None else run
         try:
             self.as_of = date.fromisoformat(str(as_of)[:10])
         except ValueError as error:
@@ -113,10 +116,10 @@ class Report:
         self.add(Finding(name, level, message, None if ok else trouble, kept))
 
     def add(self, finding: Finding) -> None:
-        """Record a finding that a check made, and print it. Raises ValueError when its name is taken."""
-        if any(finding.check == known.check for known in self.findings):
-            raise ValueError(f"Two checks are called {finding.check!r}; give each a name of its own.")
-        self.findings.append(finding)
+        """Record a finding that a check made, and print it. Raises ValueError when its name is taken (see `_once`)."""
+        known = {one.check: one for one in self.findings}
+        self._once("checks", finding.check, known)
+        self.findings = list({**known, finding.check: finding}.values())
         _glue(f"finding:{finding.check}", finding.as_dict())
         print(f"{finding.level:<4}  {finding.check}: {finding.message}")  # noqa: T201  what the analyst reads
 
@@ -211,8 +214,7 @@ class Report:
         note: str = "",
     ) -> Figure:
         """Glue a number that readers are shown. Raises ValueError when it is not finite or its name is taken."""
-        if name in self.figures:
-            raise ValueError(f"Two figures are called {name!r}; give each a name of its own.")
+        self._once("figures", name, self.figures)
         figure = figures.figure(name, value, label=label, unit=unit, prior=prior, note=note)
         self.figures[name] = figure
         _glue(f"figure:{name}", figure.as_dict())
@@ -221,11 +223,11 @@ class Report:
     def say(self, template: str, **words: Any) -> None:
         """A paragraph in markdown; `{name}` stands for the text of the figure `name`, or for a given word.
 
-        A dollar in what is put in is a dollar, not the beginning of a formula.
+        A dollar before a digit is money, not the beginning of a formula.
         """
         texts = {**{name: figure.text for name, figure in self.figures.items()}, **words}
-        markdown = {name: word.replace("$", r"\$") if isinstance(word, str) else word for name, word in texts.items()}
-        _show({"text/markdown": template.format_map(markdown), "text/plain": template.format_map(texts)})
+        text = template.format_map(texts)
+        _show({"text/markdown": _money(text), "text/plain": text})
 
     def tiles(self, *shown: Figure) -> None:
         """Figures as tiles, each with its change against the prior period."""
@@ -288,9 +290,9 @@ class Report:
         self.table(pd.DataFrame(rows), "key_figures", caption, units=units, labels=labels)
 
     def note(self, title: str, text: str, tone: str = "info") -> None:
-        """A boxed remark: info, warn or stop."""
+        """A boxed remark in one paragraph of markdown; `tone` is info, warn or stop."""
         html = f"<blockquote><strong>{escape(title)}</strong> {escape(text)}</blockquote>"
-        _block({"type": "note", "tone": tone, "title": title, "text": text}, f"{title}: {text}", html)
+        _block({"type": "note", "tone": tone, "title": title, "text": _money(text)}, f"{title}: {text}", html)
 
     def show_findings(self) -> None:
         """Every finding so far, as the reader sees it. Raises ReportStopped when one of them is a stop."""
@@ -333,12 +335,21 @@ class Report:
         self._sources[name] = {"rows": rows, "as_of": as_of, "sha256": digest, "note": note}
         _glue(f"source:{name}", self._sources[name])
 
+    def _once(self, kind: str, name: str, taken: Mapping[str, Any]) -> None:
+        """Refuse a name that is taken, for one would hide the other; by hand a cell that is run again replaces."""
+        if self.run and name in taken:
+            raise ValueError(f"Two {kind} are called {name!r}; give each a name of its own.")
+
     # periods
 
     @property
     def day(self) -> str:
         """The as-of day in words, like `Wednesday 15 November 2017`."""
         return f"{self.as_of:%A} {self.as_of.day} {self.as_of:%B %Y}"
+
+
+def _money(markdown: str) -> str:
+    return re.sub(r"(?<!\\)\$(?=\d)", r"\\$", markdown)
 
 
 def _trouble(finding: Finding) -> Trouble:

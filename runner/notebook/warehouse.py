@@ -23,8 +23,6 @@ import duckdb
 
 from runner.errors import ReportStopped, Trouble
 
-#: Part of the fingerprint: raise it when a statement in TABLES changes.
-LAYOUT = 1
 #: Longest wait for another process that is building the same file, in seconds.
 PATIENCE = 120.0
 PLACE = Path(".cache") / "warehouse.duckdb"
@@ -72,7 +70,7 @@ def source_folder() -> Path:
 
 @cache
 def _digest(folder: Path) -> str:
-    whole = hashlib.sha256(f"layout {LAYOUT}".encode())
+    whole = hashlib.sha256(" ".join(" ".join(f"{table} {sql}".split()) for table, sql in TABLES.items()).encode())
     names = {name for sql in TABLES.values() for name in (sql.split("{data}/")[1].split("'")[0],)}
     for name in sorted(names):
         whole.update(name.encode() + (folder / name).read_bytes())
@@ -80,7 +78,7 @@ def _digest(folder: Path) -> str:
 
 
 def fingerprint(project: Path) -> str:  # noqa: ARG001  every kind of source takes the project it belongs to
-    """SHA-256 of the source files and of the layout given to them, as hexadecimal text."""
+    """SHA-256 of the source files and of the statements that load them, as hexadecimal text."""
     return _digest(source_folder())
 
 

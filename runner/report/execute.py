@@ -290,7 +290,7 @@ def _cell_error(nb: NotebookNode, index: int, error: Any) -> RunnerError:
             f"{_where(nb, index)} left the notebook with sys.exit, so {_cells(later)} after it never ran.",
             "Take sys.exit out; to stop a report, call report.require or raise an error.",
         )
-    text = _clean(f"{error.ename}: {error.evalue}".rstrip(": "))[:300]
+    text = _clean(f"{error.ename}: {error.evalue}".rstrip(": "))[:300].rstrip(".")
     return CellFailed(f"{_where(nb, index)} failed: {text}.", "The notebook of this run shows the traceback.")
 
 

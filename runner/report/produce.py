@@ -389,12 +389,18 @@ def _restatement(name: str, changes: tuple[str, ...]) -> Finding:
 
 
 def _gate(draft: Draft, ctx: Ctx) -> Draft:
+    judged = _judged(draft)
+    judged.notebook.metadata["runner"] = _meta(judged, ctx)
+    return judged
+
+
+def _judged(draft: Draft) -> Draft:
+    """The draft with what the gate says of its findings so far; asked again when the proof has doubts of its own."""
     verdict = gate.judge(draft.scraps.findings)
     run = replace(draft.run, decision=verdict.decision, status=_STATUS[verdict.decision], message=verdict.reason)
     if verdict.decision is not Decision.DELIVER:
         worst = Level.STOP if verdict.decision is Decision.STOP else Level.WARN
         run = replace(run, trouble=next((f.trouble for f in draft.scraps.findings if f.level is worst), None))
-    draft.notebook.metadata["runner"] = _meta(replace(draft, run=run), ctx)
     return replace(draft, run=run)
 
 
@@ -454,6 +460,8 @@ def _prove(draft: Draft, _: Ctx) -> Draft:
     html, pdf = files[f"{name}.html"], files[f"{name}.pdf"]
     found = proof.prove(draft.document, draft.scraps.figures, str(html), bytes(pdf))  # type: ignore[arg-type]
     proven = replace(draft, scraps=replace(draft.scraps, findings=(*draft.scraps.findings, *found)))
+    if any(finding.level is Level.WARN for finding in found):
+        proven = _judged(proven)  # such as a page that lacks a glyph: a person looks before it goes out
     bad = [finding for finding in found if finding.level is Level.STOP]
     if not bad:
         return proven
