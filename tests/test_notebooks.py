@@ -210,6 +210,31 @@ def test_missing_daily_record_stops_the_aggregate(tmp_path):
     assert f"runner run daily_growth --as-of {AS_OF}" in done.stdout
 
 
+def test_lots_that_fell_otherwise_than_planned_stop_the_report(tmp_path):
+    """Where lots were drawn the sample ratio is checked: 1,133 of 2,452 treated is not the half that was planned."""
+    folder = copy_project(tmp_path)
+    design = folder / "config" / "experiments.yml"
+    randomised = "experiments: {18: {assignment: randomised, planned_share: 0.5}}"
+    design.write_text(design.read_text().replace("experiments: {}", randomised))
+    done = runner(folder, "run", "unit_profit", "--as-of", AS_OF)
+    assert done.returncode == 1, done.stdout
+    assert "1,133 of 2,452 units are treated where 50% was planned" in done.stdout
+    assert not (folder / "reports" / "mail").exists()
+
+
+def test_a_changed_assumption_is_a_restatement_and_is_held(finished, tmp_path):
+    """A re-run that changes a delivered figure is held, names the figures, and writes to nobody."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished.folder, folder)
+    costs = folder / "config" / "costs.yml"
+    costs.write_text(costs.read_text().replace("GROCERY: 0.66", "GROCERY: 0.67"))
+    known = len(messages(folder))
+    done = runner(folder, "run", "aggregate_profit", "--as-of", AS_OF)
+    assert done.returncode == 3, done.stdout
+    assert "profit_day was $1,872, is" in done.stdout
+    assert len(messages(folder)) == known
+
+
 # Golden outputs
 
 

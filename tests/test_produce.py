@@ -250,11 +250,11 @@ def test_one_failure_never_stops_the_others_and_inputs_come_first(tmp_path, make
 @pytest.mark.parametrize(
     ("as_of", "key", "text"),
     [
-        ("2017-11-13", "2017-W45", "Week of Monday 6 November 2017 to Sunday 12 November 2017"),
-        ("2017-11-19", "2017-W45", "Week of Monday 6 November 2017 to Sunday 12 November 2017"),
-        ("2017-11-20", "2017-W46", "Week of Monday 13 November 2017 to Sunday 19 November 2017"),
-        ("2018-01-01", "2017-W52", "Week of Monday 25 December 2017 to Sunday 31 December 2017"),
-        ("2021-01-04", "2020-W53", "Week of Monday 28 December 2020 to Sunday 3 January 2021"),
+        ("2017-11-13", "2017-W45", "Week of 6–12 Nov 2017"),
+        ("2017-11-19", "2017-W45", "Week of 6–12 Nov 2017"),
+        ("2017-11-20", "2017-W46", "Week of 13–19 Nov 2017"),
+        ("2018-01-01", "2017-W52", "Week of 25–31 Dec 2017"),
+        ("2021-01-04", "2020-W53", "Week of 28 Dec 2020 – 3 Jan 2021"),
     ],
 )
 def test_a_week_is_the_last_whole_one_whatever_day_it_is_asked_for(tmp_path, as_of, key, text):

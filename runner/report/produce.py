@@ -30,6 +30,7 @@ from runner.errors import (
     UsageError,
 )
 from runner.ledger import Ledger, Result, Run
+from runner.metrics.periods import Span
 from runner.model import Decision, Figure, Finding, Level, Scraps, Status
 from runner.report import gate, handover, inputs, notebooks, parameters, scraps, shelf
 from runner.report.execute import Progress, Request, Stop, execute
@@ -209,7 +210,7 @@ def _period(job: Job) -> tuple[Period, dict[str, str]]:
 def _week(day: date) -> Period:
     """The last whole week, Monday to Sunday, before a day: asked for on any day of the week after, it is the same."""
     last = day - timedelta(days=day.isoweekday())
-    return Period(f"{last:%G-W%V}", f"Week of {_words(last - timedelta(days=6))} to {_words(last)}")
+    return Period(f"{last:%G-W%V}", f"Week of {Span(last - timedelta(days=6), last).text}")
 
 
 def _words(day: date) -> str:
