@@ -7,6 +7,8 @@ reports the worst counts: 1 before 3 before 0. Heavy modules are imported by the
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -21,10 +23,30 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+# A paragraph that begins with \b keeps its lines.
+EXITS = """\b
+Exit codes:
+  0    ready or delivered
+  1    stopped or failed
+  2    the command or the configuration is off; nothing was started
+  3    held: a person decides whether it goes out
+  130  interrupted
+"""
+RUN = """Make one report, or with --all every one, for a day.
+
+A report made before from the very same code, parameters, data and environment is not made again.
+
+\b
+Examples:
+  runner run aggregate_profit --as-of 2017-11-15
+  runner run unit_profit --experiment 13 --as-of 2017-09-24
+  runner run --all --as-of 2017-11-15
+"""
+
 app = typer.Typer(
     name="runner",
     help="Investor reports from notebooks: checked, rendered, proven and delivered.",
-    epilog="Exit codes: 0 ready or delivered, 1 stopped or failed, 2 usage or configuration, 3 held for approval.",
+    epilog=EXITS,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -55,7 +77,7 @@ def _main(
     context.obj = project
 
 
-@app.command("run")
+@app.command("run", help=RUN, short_help="Make one report, or with --all every one, for a day.", epilog=EXITS)
 def run_command(  # noqa: PLR0913, PLR0917 - the options of one command
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(metavar="[PIPELINE]", help="A name from config/pipelines.yml.")] = "",
@@ -70,12 +92,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - the options of one command
     no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Write no messages.")] = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Make one report, or with --all every one, for a day.
-
-    A report made before from the very same code, parameters, data and environment is not made again.
-
-    Examples:  runner run aggregate_profit --as-of 2017-11-15    runner run --all --as-of 2017-11-15
-    """
+    """Make what the words ask for."""
     from runner import running  # noqa: PLC0415 - heavy, and not needed for --help
 
     if bool(pipeline) == everything:
@@ -100,7 +117,7 @@ def _texts(given: list[str]) -> dict[str, str]:
 
 @app.command("check")
 def check_command(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Check that config/ and every notebook's parameters load; run nothing."""
+    """Check config/ and every notebook's parameters."""
     from runner import running  # noqa: PLC0415
 
     raise typer.Exit(running.check(_load(context), as_json=as_json))
@@ -124,7 +141,19 @@ def init_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A f
     from runner import starter  # noqa: PLC0415
 
     starter.init(folder)
-    typer.echo(f"{folder} is ready. Try:\n  runner --project {folder} run {starter.NAME} --as-of {starter.AS_OF}")
+    words = f"--project {shlex.quote(str(folder))} run {starter.NAME} --as-of {starter.AS_OF}"
+    typer.echo(f"{folder} is ready. Try:\n  {_called()} {words}")
+
+
+def _called() -> str:
+    """The command as it can be typed here: as it was called, by its bare name where the shell finds that."""
+    name = Path(sys.argv[0])
+    if name.suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m runner.cli"
+    found = shutil.which(name.name)
+    if found and Path(found).absolute() == name.absolute():
+        return shlex.quote(name.name)
+    return shlex.quote(str(name))
 
 
 def _load(context: typer.Context) -> Project:
@@ -152,7 +181,8 @@ def _strange(error: Exception) -> int:
     said = getattr(error, "format_message", None)
     if said is None:
         raise error
-    typer.echo(f"{said()} See: runner --help", err=True)
+    text = said()
+    typer.echo(text if text.startswith("Usage:") else f"{text} See: runner --help", err=True)
     return 2
 
 

@@ -6,17 +6,18 @@ text, `010` stays text. What is true or false is written `true` or `false`.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from runner.errors import ConfigError, UsageError
 
@@ -70,6 +71,49 @@ def _line(text: str) -> str:
     return text.strip()
 
 
+def _day(text: str) -> str:
+    if not _is_day(text):
+        raise ValueError("write a day as YYYY-MM-DD, such as 2017-06-10")
+    return text
+
+
+def _closed(text: str) -> str:
+    if not _is_day(text) and not _is_day(f"2000-{text}"):
+        raise ValueError('write "MM-DD" for every year, such as "12-25", or one day as YYYY-MM-DD')
+    return text
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _number(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*", text):
+        raise ValueError("write the experiment's number, such as 30")
+    return text
+
+
+def _shares(goods: Mapping[str, float]) -> Mapping[str, float]:
+    if "*" not in goods:
+        raise ValueError('has no key "*", which costs every department that is not named. Add one, such as "*": 0.65')
+    return goods
+
+
+def _bound(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("should be a number, or a day for columns of type day or time")  # noqa: TRY004 - pydantic's
+    return value
+
+
+def _listed(values: Any) -> Any:
+    if not isinstance(values, list) or not all(isinstance(value, str | int | float) for value in values):
+        raise ValueError("should be a list of texts or numbers: [A, B]")
+    return values
+
+
 Line = Annotated[str, AfterValidator(_line)]
 Email = Annotated[str, AfterValidator(_email)]
 Inside = Annotated[str, AfterValidator(_inside)]
@@ -95,7 +139,6 @@ class Settings(_Strict):
     """`config/settings.yml`: the company, its places and its limits (seconds)."""
 
     company: Line
-    currency: Line = "USD"
     time_zone: Annotated[str, AfterValidator(_zone)]
     confidential: str = ""
     sender: Person
@@ -145,6 +188,71 @@ class _Pipelines(_Strict):
     pipelines: Annotated[Mapping[Key, Pipeline], Field(min_length=1)]
 
 
+class _Costs(_Strict):
+    """`config/costs.yml`: what the reports assume of costs."""
+
+    goods: Annotated[Mapping[str, Annotated[float, Field(ge=0, le=2)]], AfterValidator(_shares)]
+    handling_per_basket: Annotated[float, Field(ge=0)]
+    contact_per_household: Annotated[float, Field(ge=0)]
+    clearing_per_redemption: Annotated[float, Field(ge=0)]
+
+
+class _Holidays(_Strict):
+    """`config/holidays.yml`: days on which ordinary figures are not to be expected."""
+
+    closed_on: tuple[Annotated[str, AfterValidator(_closed)], ...] = ()
+    closes_early: Mapping[Line, Annotated[int, Field(ge=0, le=24)]] = Field(default_factory=dict)
+    named: Mapping[Annotated[str, AfterValidator(_day)], Line] = Field(default_factory=dict)
+
+
+class _Design(_Strict):
+    assignment: Literal["observational", "randomised"] = "observational"
+    planned_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+class _Experiments(_Strict):
+    """`config/experiments.yml`: how experiments were designed, as `runner.notebook.experiments` reads it."""
+
+    defaults: _Design = _Design()
+    experiments: Mapping[Annotated[str, AfterValidator(_number)], _Design] = Field(default_factory=dict)
+
+
+class _Rules(_Strict):
+    type: Literal["int64", "float64", "str", "day", "time"]
+    nullable: bool = False
+    min: Annotated[Any, AfterValidator(_bound)] = None
+    max: Annotated[Any, AfterValidator(_bound)] = None
+    values: Annotated[Any, AfterValidator(_listed)] = ()
+    about: str = ""
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> _Rules:
+        given = [value for value in (self.min, self.max) if value is not None]
+        wanted = {"int64": (int, float), "float64": (int, float), "str": ()}.get(self.type, (str,))
+        if not all(isinstance(value, wanted) for value in given):
+            raise ValueError(f"min and max do not fit the type {self.type}: numbers bound numbers, days bound days")
+        if len(given) == 2 and given[0] > given[1]:
+            raise ValueError(f"min {given[0]} lies above max {given[1]}. Exchange them")
+        return self
+
+
+class _Contract(_Strict):
+    """`config/contracts/*.yml`: what a table must look like, as `runner.notebook.contracts` reads it."""
+
+    table: Line | None = None
+    key: tuple[str, ...] = ()
+    columns: Mapping[str, _Rules]
+    about: str = ""
+
+
+#: Files that only notebooks read, and only some projects have.
+_OPTIONAL: Mapping[str, type[BaseModel]] = {
+    "config/costs.yml": _Costs,
+    "config/holidays.yml": _Holidays,
+    "config/experiments.yml": _Experiments,
+}
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder with `config/` and `notebooks/`, read and found to be in order."""
@@ -188,7 +296,7 @@ class Project:
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of this name. Raises UsageError with the nearest name."""
         if name not in self.pipelines:
-            raise UsageError(f"No pipeline is called {name!r}.", _nearest(name, self.pipelines))
+            raise UsageError(f"No pipeline is called {name!r}.", _known(name, self.pipelines))
         return self.pipelines[name]
 
     def in_order(self) -> tuple[Pipeline, ...]:
@@ -222,10 +330,28 @@ class _Problem:
         return f"{self.file}{f':{self.line}' if self.line else ''}: {self.key + ': ' if self.key else ''}{self.what}"
 
 
+_Where = tuple[str | int, ...]
+
+
+@dataclass
+class _Found:
+    """What reading the files has brought to light: problems, and on which line of which file each key stands."""
+
+    folder: Path
+    problems: list[_Problem] = field(default_factory=list)
+    lines: dict[str, Mapping[_Where, int]] = field(default_factory=dict)
+
+    def add(self, file: str, where: _Where, what: str, *, shown: _Where | None = None) -> None:
+        """Note a problem at a key of a file, with the line of the key or of the nearest one above it."""
+        lines = self.lines.get(file, {})
+        line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 0)
+        self.problems.append(_Problem(file, _dotted(where if shown is None else shown), what, line))
+
+
 def load(folder: Path) -> Project:
     """The project in `folder`.
 
-    Raises ConfigError that lists every problem found in the three files.
+    Raises ConfigError that lists every problem found in the files of config/, also in those that notebooks alone read.
     """
     folder = folder.resolve()
     if not (folder / "config" / "pipelines.yml").is_file():
@@ -233,16 +359,18 @@ def load(folder: Path) -> Project:
             f"{folder} is not a project: it has no config/pipelines.yml.",
             "Go to a project's folder, name one with --project DIR, or make one with: runner init DIR",
         )
-    problems: list[_Problem] = []
-    settings = _read(folder / "config/settings.yml", Settings, problems)
-    people = _read(folder / "config/people.yml", People, problems)
-    pipelines = _read(folder / "config/pipelines.yml", _Pipelines, problems)
+    found = _Found(folder)
+    settings = _read("config/settings.yml", Settings, found)
+    people = _read("config/people.yml", People, found)
+    pipelines = _read("config/pipelines.yml", _Pipelines, found)
+    _read_optional(found)
     if settings and people and pipelines:
         project = Project(folder, settings, people, pipelines.pipelines)
-        problems.extend(_disagreements(project))
-    if problems:
-        raise _error(problems)
-    return project
+        for where, shown, what in _disagreements(project):
+            found.add("config/pipelines.yml", where, what, shown=shown)
+        if not found.problems:
+            return project
+    raise _error(found.problems)
 
 
 def _error(problems: list[_Problem]) -> ConfigError:
@@ -252,37 +380,89 @@ def _error(problems: list[_Problem]) -> ConfigError:
     return ConfigError(f"The configuration has {len(problems)} problems:{lines}")
 
 
-def _read(path: Path, model: type[_Model], problems: list[_Problem]) -> _Model | None:
-    file = f"config/{path.name}"
+def _read(file: str, model: type[_Model], found: _Found) -> _Model | None:
     try:
-        data, lines, doubles = _parse(path.read_text(encoding="utf-8"))
+        data, lines, doubles = _parse((found.folder / file).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        problems.append(_Problem(file, "", "the file is missing. Compare with a fresh project: runner init DIR"))
+        found.add(file, (), "the file is missing. Compare with a fresh project: runner init DIR")
+        return None
+    except OSError as error:
+        found.add(file, (), f"cannot be read: {error.strerror}. Make it a file that you may read.")
         return None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problems.append(_Problem(file, "", f"is not YAML: {_yaml_trouble(error)}", _yaml_line(error)))
+        found.problems.append(_Problem(file, "", f"is not YAML: {_yaml_trouble(error)}", _yaml_line(error)))
         return None
-    problems.extend(_Problem(file, _dotted(key), "is given twice. Keep one of the two.", line) for key, line in doubles)
+    found.lines[file] = lines
+    for key, line in doubles:
+        found.problems.append(_Problem(file, _dotted(key), "is given twice. Keep one of the two.", line))
     if model is _Pipelines:
-        problems.extend(_name_pipelines(data, file))
+        _name_pipelines(data, file, found)
+    elif model in {*_OPTIONAL.values(), _Contract}:
+        data = _completed(data, model)
     try:
-        found = model.model_validate_json(json.dumps(data))
+        read = model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        problems.extend(_problem(file, model, detail, lines) for detail in error.errors(include_url=False))
+        twice = [key for key, _ in doubles]
+        for detail in error.errors(include_url=False):
+            where = tuple(part for part in detail["loc"] if part != "[key]")
+            if not any(where[: len(key)] == key for key in twice):  # which of the two is meant is not known
+                found.add(file, where, _what(model, detail, where))
         return None
-    return None if doubles else found
+    return None if doubles else read
 
 
-def _name_pipelines(data: Any, file: str) -> Iterator[_Problem]:
+def _read_optional(found: _Found) -> None:
+    """Read what only notebooks use and some projects have: a mistake in it is told before a kernel starts."""
+    for file, model in _OPTIONAL.items():
+        if (found.folder / file).exists():
+            read = _read(file, model, found)
+            if isinstance(read, _Experiments):
+                _check_designs(read, file, found)
+    for path in sorted((found.folder / "config/contracts").glob("*.yml")):
+        file = f"config/contracts/{path.name}"
+        contract = _read(file, _Contract, found)
+        for number, name in enumerate(contract.key if contract else ()):
+            if contract and name not in contract.columns:
+                what = f"{name!r} is no column. {_known(name, contract.columns)}"
+                found.add(file, ("key", number), what, shown=("key",))
+
+
+def _completed(data: Any, model: type[BaseModel]) -> Any:
+    """The same data with keys that hold nothing left out, and a column given by its type alone written in full."""
+    if not isinstance(data, dict):
+        return data
+    data = {key: value for key, value in data.items() if value is not None}
+    if model is _Experiments and isinstance(data.get("experiments"), dict):
+        data["experiments"] = {key: {} if value is None else value for key, value in data["experiments"].items()}
+    if model is _Contract and isinstance(data.get("columns"), dict):
+        data["columns"] = {
+            name: {key: value for key, value in rules.items() if value is not None}
+            if isinstance(rules, dict)
+            else {"type": rules}
+            for name, rules in data["columns"].items()
+        }
+    return data
+
+
+def _check_designs(read: _Experiments, file: str, found: _Found) -> None:
+    """A share was planned where lots were drawn, and nowhere else; an entry stands over the defaults."""
+    designs: dict[_Where, _Design] = {("defaults",): read.defaults}
+    base = read.defaults.model_dump(exclude_unset=True)
+    for key, own in read.experiments.items():
+        designs["experiments", key] = _Design(**{**base, **own.model_dump(exclude_unset=True)})
+    for where, design in designs.items():
+        if (design.assignment == "randomised") != (design.planned_share is not None):
+            said = f"is {design.assignment} with a planned_share of {design.planned_share or 'null'}."
+            found.add(file, where, f"{said} A randomised experiment needs the share, an observational one has null.")
+
+
+def _name_pipelines(data: Any, file: str, found: _Found) -> None:
     entries = data.get("pipelines") if isinstance(data, dict) else None
     for name, entry in (entries or {}).items() if isinstance(entries, dict) else ():
         if isinstance(entry, dict):
             if "name" in entry:
-                yield _Problem(file, f"pipelines.{name}.name", "unknown key. The entry's own key is its name.")
+                found.add(file, ("pipelines", name, "name"), "unknown key. The entry's own key is its name.")
             entry["name"] = name
-
-
-_Where = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
@@ -348,25 +528,39 @@ def _dotted(where: _Where) -> str:
     return ".".join(str(part) for part in where)
 
 
-def _problem(file: str, model: type[BaseModel], detail: Any, lines: Mapping[_Where, int]) -> _Problem:
-    where = tuple(part for part in detail["loc"] if part != "[key]")
-    known = lines.get(where) or lines.get(where[:-1], 0)
-    return _Problem(file, _dotted(where), _what(model, detail, where), known)
+_SHOULD = {
+    "missing": "is missing. Add it.",
+    "string_type": "should be text. Put it in quotes.",
+    "string_pattern_mismatch": "write a name in small letters, digits and _, beginning with a letter.",
+    "float_type": "should be a number, such as 0.66.",
+    "int_type": "should be a whole number, such as 17.",
+    "bool_type": "should be true or false.",
+    "tuple_type": "should be a list: [A, B].",
+    "model_type": "should hold keys and values, indented below it.",
+    "greater_than_equal": "is {input}; write {ge:g} or more.",
+    "greater_than": "is {input}; write more than {gt:g}.",
+    "less_than_equal": "is {input}; write {le:g} or less.",
+    "less_than": "is {input}; write less than {lt:g}.",
+}
 
 
 def _what(model: type[BaseModel], detail: Any, where: _Where) -> str:
     kind, message = detail["type"], detail["msg"]
     if kind == "extra_forbidden":
         return f"unknown key. {_nearest(str(where[-1]), _fields_at(model, where[:-1]))}"
-    if kind == "missing":
-        return "is missing. Add it."
-    if kind == "string_type":
-        return "should be text. Put it in quotes."
-    if kind == "string_pattern_mismatch":
-        return "write a name in small letters, digits and _, beginning with a letter."
-    if kind == "model_type" or kind.startswith("mapping"):
-        return "should hold keys and values, indented below it."
+    if kind == "literal_error":
+        return _not_listed(str(detail["input"]), detail["ctx"]["expected"])
+    if kind.startswith("mapping"):
+        kind = "model_type"
+    if kind in _SHOULD:
+        return _SHOULD[kind].format(input=detail["input"], **detail.get("ctx", {}))
     return f"{message.removeprefix('Value error, ')}."
+
+
+def _not_listed(given: str, listed: str) -> str:
+    close = difflib.get_close_matches(given, re.findall(r"'([^']*)'", listed), n=1, cutoff=0.6)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"is {given!r}; write {listed}.{hint}"
 
 
 def _fields_at(model: Any, where: _Where) -> tuple[str, ...]:
@@ -382,58 +576,69 @@ def _fields_at(model: Any, where: _Where) -> tuple[str, ...]:
     return ()
 
 
-def _nearest(name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def _nearest(name: str, known: Collection[str]) -> str:
+    """The known key that was meant; all of them when none is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known) or 'none'}."
 
 
-# What the files say of each other.
+def _known(name: str, known: Collection[str]) -> str:
+    """All known names, and before them the one that was meant where it is very near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known) or 'none'}."
 
 
-def _disagreements(project: Project) -> Iterator[_Problem]:
+# What the files say of each other: where it stands, the key that is shown, and what is wrong.
+
+
+_Wrong = tuple[_Where, _Where, str]
+
+
+def _disagreements(project: Project) -> Iterator[_Wrong]:
     for pipeline in project.pipelines.values():
-        for key, what in _wrong(project, pipeline):
-            yield _Problem("config/pipelines.yml", f"pipelines.{pipeline.name}.{key}".rstrip("."), what)
+        entry = ("pipelines", pipeline.name)
+        for where, what in _wrong(project, pipeline):
+            yield (*entry, *where), (*entry, *(part for part in where if isinstance(part, str))), what
     yield from _cycles(project)
 
 
-def _wrong(project: Project, pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+def _wrong(project: Project, pipeline: Pipeline) -> Iterator[tuple[_Where, str]]:
     """Pairs of key and what is wrong with it."""
     engineers, readers = project.people.engineers, project.people.readers
     for role in ("primary", "secondary"):
         name = getattr(pipeline.owners, role)
         if name not in engineers:
-            yield f"owners.{role}", f"no engineer {name!r} in config/people.yml. {_nearest(name, engineers)}"
+            yield ("owners", role), f"no engineer {name!r} in config/people.yml. {_known(name, engineers)}"
     if pipeline.owners.primary == pipeline.owners.secondary:
-        yield "owners.secondary", "is the primary too. Name another engineer: someone must step in."
-    for name in pipeline.readers:
+        yield ("owners", "secondary"), "is the primary too. Name another engineer: someone must step in."
+    for number, name in enumerate(pipeline.readers):
         if name not in readers:
-            yield "readers", f"no list {name!r} in config/people.yml. {_nearest(name, readers)}"
-    for name in pipeline.inputs:
+            yield ("readers", number), f"no list {name!r} in config/people.yml. {_known(name, readers)}"
+    for number, name in enumerate(pipeline.inputs):
         if name not in project.pipelines:
-            yield "inputs", f"no pipeline is called {name!r}. {_nearest(name, project.pipelines)}"
+            yield ("inputs", number), f"no pipeline is called {name!r}. {_known(name, project.pipelines)}"
     yield from _wrong_files(project, pipeline)
 
 
-def _wrong_files(project: Project, pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+def _wrong_files(project: Project, pipeline: Pipeline) -> Iterator[tuple[_Where, str]]:
     if not pipeline.notebook.endswith(".ipynb") or not project.notebook(pipeline).is_file():
-        yield "notebook", f"there is no notebook notebooks/{pipeline.notebook}. Write it, or correct the name."
-    for source in pipeline.sources:
+        yield ("notebook",), f"there is no notebook notebooks/{pipeline.notebook}. Write it, or correct the name."
+    for number, source in enumerate(pipeline.sources):
         if source != WAREHOUSE and not (project.folder / source).is_file():
-            yield "sources", f"there is no file {source}. Name a file of this project, or `{WAREHOUSE}`."
+            yield ("sources", number), f"there is no file {source}. Name a file of this project, or `{WAREHOUSE}`."
     if (pipeline.experiment is not None) != (pipeline.period == "experiment"):
-        yield "experiment", "belongs to `period: experiment`, and to no other. Add or remove one of the two."
+        yield ("experiment",), "belongs to `period: experiment`, and to no other. Add or remove one of the two."
     if project.reports / pipeline.name == project.maildir:
-        yield "", "has the name of the folder of mails. Rename the pipeline, or set maildir in settings.yml."
+        yield (), "has the name of the folder of mails. Rename the pipeline, or set maildir in settings.yml."
 
 
-def _cycles(project: Project) -> Iterator[_Problem]:
+def _cycles(project: Project) -> Iterator[_Wrong]:
     """One problem for each pipeline that would wait for itself."""
     for name in project.pipelines:
         path = _way_back(project, name)
         if path:
             text = " needs ".join(path)
-            yield _Problem("config/pipelines.yml", f"pipelines.{name}.inputs", f"a circle: {text}. Remove one input.")
+            yield ("pipelines", name, "inputs"), ("pipelines", name, "inputs"), f"a circle: {text}. Remove one input."
 
 
 def _way_back(project: Project, start: str) -> tuple[str, ...]:

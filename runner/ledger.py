@@ -359,13 +359,15 @@ class Ledger:
             return tuple(Artifact(row.path, row.sha256, row.size) for row in connection.execute(query))
 
     def delivered(self, pipeline: str, period: str) -> Run | None:
-        """The run whose figures readers have: the first one of the newest version that any message carried."""
+        """The run whose files readers have, or may have: the one that the newest version owed to anyone is made of.
+
+        Owed is enough: a runner that was killed may have written a message without noting it.
+        """
         query = (
             sa.select(_runs)
             .join(_deliveries)
             .where(_deliveries.c.pipeline == pipeline, _deliveries.c.period == period)
-            .where(_deliveries.c.sent_at.is_not(None))
-            .order_by(_deliveries.c.version.desc(), _deliveries.c.sent_at)
+            .order_by(_deliveries.c.version.desc(), _deliveries.c.sent_at.is_(None), _deliveries.c.sent_at)
         )
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
@@ -387,11 +389,11 @@ class Ledger:
                 _owe(connection, run, delivery)
 
     def sent(self, run: Run, recipient: str, now: datetime) -> None:
-        """Note that a message lies in the maildir, and which run's files it carries; the first time counts."""
+        """Note that a message lies in the maildir; the first time counts."""
         query = _of(_deliveries.update(), run.pipeline, run.period, run.version or 1)
         query = query.where(_deliveries.c.recipient == recipient, _deliveries.c.sent_at.is_(None))
         with self._write() as connection:
-            connection.execute(query.values(sent_at=now, run=run.run))
+            connection.execute(query.values(sent_at=now))
 
     def mark(self, run: Run) -> None:
         """Record a run's new status (ready becomes delivered)."""
@@ -521,10 +523,12 @@ def _interrupt(connection: sa.Connection, run: Run, now: datetime) -> None:
 
 
 def _owe(connection: sa.Connection, run: Run, delivery: Delivery) -> None:
+    """Note one message. A version is made of one run's files: whoever is added later gets those of the first."""
     key = {"pipeline": run.pipeline, "period": run.period, "version": run.version or 1}
     where = _of(sa.select(_deliveries), *key.values()).where(_deliveries.c.recipient == delivery.recipient)
     if connection.execute(where).first() is None:
-        connection.execute(_deliveries.insert().values(**key, run=run.run, **vars(delivery)))
+        first = connection.execute(_of(sa.select(_deliveries.c.run), *key.values())).scalar()
+        connection.execute(_deliveries.insert().values(**key, run=first or run.run, **vars(delivery)))
 
 
 def _of(query: Any, pipeline: Any, period: Any, version: Any) -> Any:

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from runner.config import Pipeline, Project
 from runner.errors import ConfigError, RunnerError, UsageError
-from runner.ledger import Ledger
+from runner.ledger import Ledger, Run
 from runner.model import Status
 from runner.report import parameters, shelf
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx, Job, Made, produce
 from runner.report.produce import check as check_job
-from runner.screen import Screen, screen_for
+from runner.screen import Screen, near, screen_for
 
 INTERRUPTED = 130
 _WORST = (INTERRUPTED, 1, 3, 0)
@@ -174,10 +175,19 @@ def listing(project: Project, pipeline: str, *, as_json: bool) -> int:
     name = project.pipeline(pipeline).name if pipeline else None
     ledger = Ledger.open(project.ledger)
     screen = screen_for(as_json=as_json, total=0)
-    for run_ in ledger.runs(name):
-        row: dict[str, Any] = {"run": run_.run, "pipeline": run_.pipeline, "period": run_.period}
-        row |= {"status": str(run_.status), "message": run_.message, "folder": run_.folder}
-        screen.line(row, f"{run_.run}  {run_.pipeline}/{run_.period}  {run_.status}  {run_.message}".rstrip())
+    zone = ZoneInfo(project.settings.time_zone)
+    rows = [_row(project, run_, zone, as_json=as_json) for run_ in ledger.runs(name)]
+    screen.table(rows, ("started", "status", "pipeline", "period", "folder"))
     ledger.close()
     sys.stdout.flush()
     return 0
+
+
+def _row(project: Project, run_: Run, zone: ZoneInfo, *, as_json: bool) -> dict[str, Any]:
+    """One run: for a program whole, for a person with the time of the project's place and the shortest path."""
+    row: dict[str, Any] = {"run": run_.run, "pipeline": run_.pipeline, "period": run_.period}
+    row |= {"status": str(run_.status), "message": run_.message, "folder": run_.folder}
+    if as_json:
+        return row | {"started": run_.started_at.isoformat()}
+    folder = near(project.folder / run_.folder) if run_.folder else ""
+    return row | {"started": f"{run_.started_at.astimezone(zone):%Y-%m-%d %H:%M %Z}", "folder": folder}

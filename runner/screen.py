@@ -52,12 +52,15 @@ class Screen:
             self.say(f"{step.pipeline}: {text}")
 
     def made(self, made: Made) -> None:
-        """A report has come to its end."""
-        self.say(f"{made.pipeline}: {self.outcome(made)}")
+        """A report has come to its end; the summary says why."""
+        self.say(f"{made.pipeline}: {made.status}")
 
-    def outcome(self, made: Made) -> str:
-        """How a report ended, in one sentence."""
-        return f"{made.status}. {made.message}".strip() if made.message else f"{made.status}."
+    def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+        """Rows below their headings, each column as wide as its longest text."""
+        texts = [[column.upper() for column in columns], *([str(row[column]) for column in columns] for row in rows)]
+        widths = [max(len(text[number]) for text in texts) for number in range(len(columns))]
+        for line in texts if rows else []:
+            self.say("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
 
     def summary(self, all_made: Sequence[Made]) -> None:
         """For each report: what came out, where it lies, what to do about what failed."""
@@ -71,7 +74,7 @@ class Screen:
 
     def where(self, made: Made) -> str:
         """A run's folder, relative to where the person stands if it lies below."""
-        return _near(made.folder) if made.folder else ""
+        return near(made.folder) if made.folder else ""
 
 
 class Lines(Screen):
@@ -83,6 +86,11 @@ class Lines(Screen):
     def line(self, row: Mapping[str, Any], _text: str) -> None:
         """One row of a listing."""
         self._put(row)
+
+    def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:  # noqa: ARG002
+        """Each row as one object, with everything in it."""
+        for row in rows:
+            self._put(row)
 
     def step(self, step: Step) -> None:
         """Something has begun."""
@@ -138,7 +146,7 @@ class Bars(Screen):
         if made.pipeline in self.tasks:
             self.bars.remove_task(self.tasks.pop(made.pipeline))
         self.bars.advance(self.all)
-        super().made(made)
+        self.say(f"{made.pipeline}: {made.status}. {made.message}".rstrip())
 
     def summary(self, all_made: Sequence[Made]) -> None:
         """The same lines as elsewhere, below the bars that are gone."""
@@ -169,6 +177,7 @@ def _plain(made: Made) -> dict[str, Any]:
     return {**row, "trouble": made.trouble and str(made.trouble)}
 
 
-def _near(folder: Path) -> str:
+def near(folder: Path) -> str:
+    """A folder by its short path where it lies below the one that the person stands in."""
     here = Path.cwd()
     return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)

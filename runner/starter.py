@@ -21,7 +21,6 @@ _SETTINGS = """\
 # How this company's reports are made. Every key that is left out has a sensible default.
 
 company: My Company
-currency: USD
 time_zone: America/New_York          # days begin and end here
 confidential: Confidential – for investors of My Company only   # printed on every page; may be empty
 
@@ -56,7 +55,7 @@ pipelines:
 
   {NAME}:
     title: Daily sales
-    subtitle: Orders and revenue of one day, beside the four weeks before it
+    subtitle: Orders and revenue of one day, beside the same weekday of the weeks before it
     notebook: {NAME}.ipynb           # in notebooks/, with one cell tagged `parameters`
     period: day                      # the parameter as_of says which day is reported
     deadline: by 09:00 next business day
@@ -78,11 +77,32 @@ columns:
   revenue: {type: float64, min: 0, about: "dollars, after refunds"}
 """
 
+_README = f"""\
+# Reports of My Company
+
+One report, *daily sales*, made from `data/sales.csv` (made-up figures): checked, drawn as HTML and PDF, and written as
+a message to each reader. Type the two commands in this folder, or say where it lies: `runner --project DIR ...`.
+
+```sh
+runner run {NAME} --as-of {AS_OF}    # make the report; its files lie in reports/
+runner check                                # is everything in config/ in order?
+```
+
+| to change | edit |
+|---|---|
+| the company, its time zone, the limits | `config/settings.yml` |
+| who makes and who reads the reports | `config/people.yml` |
+| which reports there are, and for whom | `config/pipelines.yml` |
+| what the data must look like | `config/contracts/sales.yml` |
+| what a report says and checks | `notebooks/{NAME}.ipynb` |
+| the data | `data/sales.csv`: one line a day |
+| the look | a folder `templates/` of your own |
+"""
+
 _TITLE = """\
 # Daily sales
 
-Orders and revenue of one day, beside the four weeks before it. Run this notebook by hand from top to bottom, or let
-the runner do it."""
+What was ordered and earned on the day, beside the same weekday of the weeks before it. Revenue is after refunds."""
 
 _READ = f"""\
 import pandas as pd
@@ -98,22 +118,31 @@ _CHECK = """\
 today = sales[sales["day"] == as_of]
 report.require(
     "sales of the day", ok=len(today) == 1,
-    message=f"{report.day} has {len(today)} row(s) in the file; it should have one.",
+    message=f"{report.day} stands {len(today)} times in the file; it should stand there once.",
     remedy="Choose a day that data/sales.csv holds, or add the day to it.",
 )
-before = sales[(sales["day"] < as_of) & (sales["day"] >= pd.Timestamp(as_of) - pd.Timedelta(days=28))]
+# Weekdays differ, so a day is held against the same weekday of the eight weeks before it.
+day = pd.Timestamp(as_of)
+earlier = sales[(sales["day"] < day) & (sales["day"] >= day - pd.Timedelta(weeks=8))]
+before = earlier[earlier["day"].dt.weekday == day.weekday()]
+report.require(
+    "days to compare with", ok=len(before) >= 4,
+    message=f"The eight weeks before hold {len(before)} of the same weekday; four are needed.",
+    remedy="Choose a later day, or add the earlier ones to data/sales.csv.",
+)
 usual = before["revenue"].median()
+usual_name = f"a usual {day:%A}"
 revenue, orders = float(today["revenue"].iloc[0]), int(today["orders"].iloc[0])
 report.check(
-    "revenue near its usual level", ok=0.4 * usual <= revenue <= 2.5 * usual, otherwise="warn",
-    message=f"Revenue of the day against the median of the 28 days before: {revenue / usual:.0%}.",
+    "revenue near its usual level", ok=0.7 * usual <= revenue <= 1.4 * usual, otherwise="warn",
+    message=f"Revenue is {revenue / usual:.0%} of {usual_name}, the median of {len(before)}; 70% to 140% is ordinary.",
     revenue=revenue, usual=usual,
 )"""
 
 _SHOW = """\
 # Every number a reader sees is glued with `report.figure`, so that it can be proven in the finished files.
-earned = report.figure("revenue", revenue, label="Revenue", unit="usd2", prior=Prior(usual, "the usual day"))
-sold = report.figure("orders", orders, label="Orders", prior=Prior(before["orders"].median(), "the usual day"))
+earned = report.figure("revenue", revenue, label="Revenue", unit="usd2", prior=Prior(usual, usual_name))
+sold = report.figure("orders", orders, label="Orders", prior=Prior(before["orders"].median(), usual_name))
 basket = report.figure("revenue_per_order", revenue / orders, label="Revenue per order", unit="usd2")
 report.say("On the day we sold **{orders}** orders for **{revenue}**, that is {revenue_per_order} an order.")
 report.tiles(earned, sold, basket)"""
@@ -156,6 +185,7 @@ def init(folder: Path) -> None:
 
 def _files() -> dict[str, str]:
     return {
+        "README.md": _README,
         "config/settings.yml": _SETTINGS,
         "config/people.yml": _PEOPLE,
         "config/pipelines.yml": _PIPELINES,

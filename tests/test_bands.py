@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from runner.errors import Trouble
+from runner.metrics.periods import Span
 from runner.model import Level
 from runner.notebook import bands, charts
 from runner.notebook.bands import Metric
@@ -166,7 +167,7 @@ class TestTable:
         frame = daily()
         special = {"named": {frame["day"].iloc[-1].date(): "Relaunch"}}
         metrics = {"revenue": REVENUE}
-        assert bands.table(bands.bands(frame, metrics, special), metrics)["verdict"][0] == "special day: Relaunch"
+        assert bands.table(bands.bands(frame, metrics, special), metrics)["verdict"][0] == "special day"
         assert bands.table(bands.bands(frame.head(5), metrics, NOTHING), metrics)["verdict"][0] == "not judged yet"
 
 
@@ -200,3 +201,26 @@ class TestClosingHour:
     def test_without_an_entry(self):
         """A company that lists none closes early on no day."""
         assert bands.closing_hour(date(2017, 11, 23), {}) == 24
+
+
+class TestSpecialNote:
+    CONFIG: ClassVar = {"closed_on": ["12-25"]}
+
+    def test_ordinary_spans_need_no_note(self):
+        """Two ordinary weeks are compared without a word."""
+        week = Span(date(2017, 8, 7), date(2017, 8, 13))
+        assert bands.special_note(week, week.back(7), self.CONFIG) == ""
+
+    def test_a_special_day_on_either_side_is_named(self):
+        """A reader is told which day was special, on which side, and what that takes from the comparison."""
+        day = Span(date(2017, 11, 23), date(2017, 11, 23))
+        now = bands.special_note(day, day.back(7), self.CONFIG)
+        assert now.startswith("In 23 Nov 2017: 23 Nov (Thanksgiving Day).")
+        then = bands.special_note(Span(date(2017, 11, 30), date(2017, 11, 30)), day, self.CONFIG)
+        assert then.startswith("In the days compared with, 23 Nov 2017: 23 Nov (Thanksgiving Day).")
+        assert all("no sign of growth or decline" in text for text in (now, then))
+
+    def test_closed_days_are_counted(self):
+        """A week with a closed day says on how many days the shops were open, against how many."""
+        week = Span(date(2017, 12, 25), date(2017, 12, 31))
+        assert "The shops were open on 6 days, against 7." in bands.special_note(week, week.back(7), self.CONFIG)

@@ -668,3 +668,12 @@ def test_documents_are_plain_values():
     assert isinstance(json.dumps(repr(samples.rich_document())), str)
     assert isinstance(samples.rich_document(), Document)
     assert all(isinstance(block, Chart | Table | Heading) or block for block in samples.rich_document().walk())
+
+
+@pytest.mark.parametrize("given", [{"type": "check", "check": "a", "level": "pass"}, '{"type": "check"}'])
+def test_the_echo_of_a_check_is_for_the_analyst_alone(given):
+    """Its words beside a cell do not reach the report, and what stands around it does."""
+    echo = samples.block(given)
+    echo.data["text/plain"] = "PASS a: 14 of 14 columns"
+    found = document_of(samples.notebook("# T", samples.cell(echo, samples.output(text__plain="kept"), echo)))
+    assert found.blocks == (Preformatted("kept"),)

@@ -147,6 +147,8 @@ class TestUnits:
             ("usd", 40_000, ["$0", "$20k", "$40k"]),
             ("percent", 1, ["0%", "50%", "100%"]),
             ("count", 4_000, ["0", "2,000", "4,000"]),
+            ("usd", 5, ["$0.0", "$2.5", "$5.0"]),
+            ("percent", 0.005, ["0.00%", "0.25%", "0.50%"]),
         ],
     )
     def test_ticks(self, unit, top, expected):
@@ -161,9 +163,9 @@ class TestUnits:
         """A tick below zero has the reader's minus."""
         _, (axis,) = charts.canvas()
         axis.set_xlim(-20_000, 0)
-        axis.set_xticks([-20_000, -5, 0])
+        axis.set_xticks([-20_000, -5_000, 0])
         charts.units(axis, "usd", "x")
-        assert labels(axis.xaxis) == [f"{MINUS}$20k", f"{MINUS}$5", "$0"]
+        assert labels(axis.xaxis) == [f"{MINUS}$20k", f"{MINUS}$5k", "$0"]
 
 
 class TestDays:

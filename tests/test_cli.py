@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -206,10 +207,12 @@ def test_a_reader_that_closes_the_pipe_does_not_end_the_run(tmp_path):
 
 def test_init_writes_a_project_that_runs_at_once(tmp_path):
     """One command makes it, the next makes its report and the message; the figures come from its CSV."""
-    folder = tmp_path / "mine"
+    folder = tmp_path / "my own"
     code, out, _ = runner(tmp_path, "init", str(folder))
     assert code == 0
-    words = out.split("runner ")[-1].split()
+    words = shlex.split(out.splitlines()[-1])
+    assert words[1:3] == ["-m", "runner.cli"]
+    words = words[3:]
     assert words[:2] == ["--project", str(folder)]
     code, out, err = runner(folder, *words[2:])
     assert (code, err) == (0, ""), out
@@ -222,6 +225,47 @@ def test_init_writes_a_project_that_runs_at_once(tmp_path):
     code, out, _ = runner(folder, "run", "daily_sales", "--as-of", "2030-01-01")
     assert code == 1
     assert "Choose a day that data/sales.csv holds" in out
+
+
+@pytest.mark.parametrize("typed", [".venv/bin/runner", "../a b/runner", "runner"])
+def test_init_prints_the_command_as_it_can_be_typed_here(tmp_path, typed, monkeypatch, capsys):
+    """As it was called; by its bare name where the shell finds it; quoted where that is needed."""
+    from runner import cli  # noqa: PLC0415
+
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/runner").write_text("#!/bin/sh\n")
+    (tmp_path / "bin/runner").chmod(0o755)
+    called = str(tmp_path / "bin/runner") if typed == "runner" else typed
+    monkeypatch.setattr(sys, "argv", [called, "init", str(tmp_path / "new one")])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert shlex.split(last)[:3] == [typed, "--project", str(tmp_path / "new one")]
+    assert (tmp_path / "new one/README.md").read_text().count("\nrunner ") == 2
+
+
+def test_help_shows_examples_and_exit_codes_on_lines_of_their_own(tmp_path):
+    """And the bare command shows its help once."""
+    text = runner(tmp_path, "run", "--help")[1]
+    assert "\n    runner run --all --as-of 2017-11-15\n" in text
+    assert "\n    130  interrupted\n" in text
+    code, out, err = runner(tmp_path)
+    assert (code, (out + err).count("Usage:"), (out + err).count("See:")) == (2, 1, 0)
+
+
+def test_list_says_when_what_and_where_in_columns(tmp_path):
+    """The time is that of the project's place, the folder is near."""
+    folder = project(tmp_path, "good")
+    assert runner(folder, "list") == (0, "", "")
+    assert runner(folder, "run", "good", "--as-of", DAY, "--no-deliver")[0] == 0
+    head, row = runner(folder, "list")[1].splitlines()
+    assert head.split() == ["STARTED", "STATUS", "PIPELINE", "PERIOD", "FOLDER"]
+    assert row[row.index("ready") :].split()[:3] == ["ready", "good", DAY]
+    assert head.index("STATUS") == row.index("ready")
+    assert head.index("FOLDER") == row.index(f"reports/good/{DAY}/")
+    assert row.split()[2] in {"EST", "EDT"}
 
 
 def test_init_leaves_a_folder_that_holds_something_alone(tmp_path):

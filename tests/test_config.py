@@ -40,8 +40,8 @@ def test_a_project_in_order_is_read_into_objects_that_cannot_be_changed(tmp_path
         (
             "settings.yml",
             "company: Corner Shop",
-            "currency: USD",
-            "config/settings.yml:1: company: is missing. Add it.",
+            "ledger: a.sqlite",
+            "config/settings.yml: company: is missing. Add it.",
         ),
         ("settings.yml", "company: Corner Shop", "company: 12", "company: should be text. Put it in quotes."),
         ("settings.yml", "America/New_York", "New York", "time_zone: write a time zone by its place"),
@@ -59,7 +59,7 @@ def test_a_project_in_order_is_read_into_objects_that_cannot_be_changed(tmp_path
             "settings.yml",
             "company:",
             "runs_at_once: 0\ncompany:",
-            "runs_at_once: Input should be greater than or equal to 1",
+            "runs_at_once: is 0; write 1 or more.",
         ),
         ("settings.yml", "company:", "ledger: postgresql://db/x\ncompany:", "ledger: name the driver in the address"),
         (
@@ -75,14 +75,17 @@ def test_a_project_in_order_is_read_into_objects_that_cannot_be_changed(tmp_path
             "people.yml",
             "  owners:",
             "  others:",
-            "readers: no list 'owners' in config/people.yml. Did you mean 'others'?",
+            "config/pipelines.yml:8: pipelines.good.readers: no list 'owners' in config/people.yml. Known: others.",
         ),
         ("people.yml", "  owners:", "  no:", "readers: no list 'owners'"),
         (
             "pipelines.yml",
             "primary: ann",
             "primary: anna",
-            "owners.primary: no engineer 'anna' in config/people.yml. Did you mean 'ann'?",
+            (
+                "config/pipelines.yml:7: pipelines.good.owners.primary: no engineer 'anna' in config/people.yml. "
+                "Did you mean 'ann'? Known: ann, bob."
+            ),
         ),
         ("pipelines.yml", "secondary: bob", "secondary: ann", "owners.secondary: is the primary too."),
         ("pipelines.yml", "secondary: bob", "secondry: bob", "owners.secondry: unknown key. Did you mean 'secondary'?"),
@@ -90,7 +93,7 @@ def test_a_project_in_order_is_read_into_objects_that_cannot_be_changed(tmp_path
             "pipelines.yml",
             "period: day",
             "period: dayly",
-            "pipelines.good.period: Input should be 'day', 'week' or 'experiment'",
+            "pipelines.good.period: is 'dayly'; write 'day', 'week' or 'experiment'. Did you mean 'day'?",
         ),
         ("pipelines.yml", "period: day", "period: experiment", "experiment: belongs to `period: experiment`"),
         (
@@ -244,3 +247,16 @@ def _told_or_nothing(folder: Path) -> list[str]:
     except ConfigError as error:
         return str(error).splitlines()[1:]
     return []
+
+
+def test_a_currency_is_no_setting(tmp_path):
+    """A key that would do nothing is refused."""
+    change(project(tmp_path, "good") / "config/settings.yml", "company:", "currency: USD\ncompany:")
+    assert "config/settings.yml:1: currency: unknown key." in told(tmp_path)
+
+
+def test_an_entry_given_twice_is_one_problem(tmp_path):
+    """What the unfinished copy lacks is not told: one of the two goes anyway."""
+    path = project(tmp_path, "good") / "config/pipelines.yml"
+    write(path, path.read_text() + "  good:\n    title: A copy\n    notebok: x\n")
+    assert told(tmp_path) == "config/pipelines.yml:10: pipelines.good: is given twice. Keep one of the two."

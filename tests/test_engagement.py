@@ -208,7 +208,7 @@ class TestRetention:
 
 class TestStickiness:
     def test_by_hand(self, tmp_path):
-        """Mean daily households over seven days, the week's households, and those of four weeks."""
+        """Mean daily households over the three days with a visit, the week's households, and those of four weeks."""
         lines = [
             *visits("2017-03-13 12:00", "2017-03-13 18:00", "2017-03-14 12:00"),  # one household on two days
             *visits("2017-03-19 12:00", household=2, basket=10),
@@ -216,8 +216,8 @@ class TestStickiness:
             *visits("2017-02-19 23:59", household=4, basket=30),  # the day before them
         ]
         found = engagement.stickiness(opened(tmp_path, lines), WEEK)
-        assert found == Stickiness(daily=pytest.approx(3 / 7), weekly=2, monthly=3)
-        assert found.share == pytest.approx(3 / 7 / 3)
+        assert found == Stickiness(daily=pytest.approx(3 / 3), weekly=2, monthly=3)
+        assert found.share == pytest.approx(3 / 3 / 3)
 
     def test_nobody_came(self, tmp_path):
         """Without a visit in four weeks the share is nan."""

@@ -63,17 +63,17 @@ def test_a_good_notebook_runs_whole_with_the_values_given(tmp_path):
 @pytest.mark.parametrize(
     ("name", "error", "said", "expected"),
     [
-        ("raises", CellFailed, "Cell 5 of 7 (section 'Raises') failed: ZeroDivisionError: division by zero.",
+        ("raises", CellFailed, "Cell 4 of 6 (section 'Raises') failed: ZeroDivisionError: division by zero.",
          ["completed", "completed", "completed", "failed", "not run"]),
         ("sys_exit", CellFailed, "left the notebook with sys.exit, so 2 cells after it never ran.",
          ["completed", "completed", "completed", "completed", "failed", "not run", "not run"]),
-        ("kernel_dies", KernelDied, "The kernel's process ended at Cell 5 of 6",
+        ("kernel_dies", KernelDied, "The kernel's process ended at Cell 4 of 5",
          ["completed", "completed", "completed", "failed", "not run"]),
-        ("kernel_killed", KernelDied, "The kernel's process ended at Cell 5 of 6",
+        ("kernel_killed", KernelDied, "The kernel's process ended at Cell 4 of 5",
          ["completed", "completed", "completed", "failed", "not run"]),
         ("stops_early", ReportStopped, "The till is away. Start it, then run again.",
          ["completed", "completed", "completed", "failed", "not run"]),
-        ("skips_a_cell", CellFailed, "Cell 7 of 7 (section 'Skips a cell') never ran. Take the tag skip-execution off.",
+        ("skips_a_cell", CellFailed, "Cell 6 of 6 (section 'Skips a cell') never ran. Take the tag skip-execution off.",
          ["completed", "completed", "completed", "completed", "completed", "failed"]),
         ("allows_errors", CellFailed, "ZeroDivisionError", ["completed"] * 5 + ["failed", "not run"]),
     ],
@@ -111,7 +111,7 @@ def test_a_notebook_that_hangs_is_ended_at_the_limit(tmp_path):
     began = time.monotonic()
     outcome = run(tmp_path, "hangs", limit=5.0)
     assert isinstance(outcome.error, DeadlinePassed)
-    assert "limit of 5 s; it was at Cell 6 of 7 (section 'Waiting')" in str(outcome.error)
+    assert "limit of 5 s; it was at Cell 5 of 6 (section 'Waiting')" in str(outcome.error)
     assert time.monotonic() - began < 12
     assert printed(outcome.notebook) == "before\nwaiting\n"
     assert states(outcome.notebook)[-2:] == ["failed", "not run"]

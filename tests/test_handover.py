@@ -92,3 +92,10 @@ def test_a_reader_taken_off_the_list_gets_nothing(desk, tmp_path):
     people = desk.project.people.model_copy(update={"readers": {"owners": desk.project.people.readers["owners"][:1]}})
     handover.send(replace(desk, project=replace(desk.project, people=people)), run, tmp_path / "run")
     assert len(mails(tmp_path)) == 1
+
+
+def test_an_answer_goes_to_both_owners(desk, tmp_path):
+    """The owners' addresses stand in Reply-To, the first to ask first."""
+    handover.send(desk, ready(desk), tmp_path / "run")
+    for path in mails(tmp_path):
+        assert "Reply-To: Ann <ann@example.com>, Bob <bob@example.com>" in path.read_text()

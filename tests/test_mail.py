@@ -108,6 +108,68 @@ def test_both_bodies_carry_the_key_figures_and_who_to_ask():
     assert 'href="https://desk.example.org/r/1"' in html(message)
 
 
+def cautioned():
+    """A report whose opening holds each kind of note, and tiles with a note but no change."""
+    note = {"type": "note", "title": "Costs are assumptions", "text": "Margins rest on **declared** ratios."}
+    tile = {"label": "Contribution", "text": "$1,204", "note": "no earlier day to compare with"}
+    both = tile | {"label": "Margin", "change": "+2 %", "note": "first week"}
+    long = tile | {
+        "label": "Long",
+        "note": "reckoned from the first full week of the experiment to its end, by household",
+    }
+    return document_of(
+        samples.notebook(
+            "# T",
+            "Words.",
+            samples.cell(
+                samples.block({"type": "kpis", "tiles": [tile, both, long]}),
+                samples.block(note | {"tone": "warn"}),
+                samples.block({"type": "note", "tone": "stop", "title": "Wrong till", "text": "- one\n- two"}),
+                samples.block({"type": "note", "tone": "info", "title": "By the way", "text": "Aside."}),
+            ),
+            "## Later",
+            samples.cell(samples.block(note | {"tone": "warn", "title": "Far below"})),
+        )
+    )
+
+
+def test_both_bodies_carry_the_warnings_and_the_notes_of_tiles():
+    """What limits a figure stands beside it in the mail, too; what the body of the report says stays there."""
+    message = sent(cautioned())
+    text = message.get_body(("plain",)).get_content()
+    for body in (readback.flow(text), readback.read_html(html(message)).words):
+        for words in (
+            "Costs are assumptions",
+            "Margins rest on declared ratios.",
+            "Wrong till",
+            "one two",
+            "no earlier day to compare with",
+            "+2 %",
+            "first week",
+            "experiment to its end, by household",
+        ):
+            assert words in body
+        assert "By the way" not in body
+        assert "Far below" not in body
+    assert "Please note: Costs are assumptions. Margins rest" in readback.flow(text)
+    assert max(len(line) for line in text.splitlines()) <= 72
+
+
+def test_an_answer_goes_to_the_owners():
+    """Reply-To holds every owner, and both bodies name them with their addresses."""
+    owners = (mail.Person("Engineer B", "b@example.org"), mail.Person("Engineer C", "c@example.org"))
+    message = sent(reply_to=owners)
+    assert [address.addr_spec for address in message["Reply-To"].addresses] == ["b@example.org", "c@example.org"]
+    text = readback.flow(message.get_body(("plain",)).get_content())
+    assert "Ask Engineer B (primary) <b@example.org>, then Engineer C (secondary) <c@example.org>." in text
+    page = readback.read_html(html(message)).words
+    assert "Ask Engineer B (primary) (b@example.org), then Engineer C (secondary) (c@example.org)." in page
+    assert 'href="mailto:b@example.org"' in html(message)
+    assert sent()["Reply-To"] is None
+    with pytest.raises(DeliveryFailed, match="owner's address"):
+        sent(reply_to=(mail.Person("B", "b@example.org\r\nBcc: c@d.org"),))
+
+
 def test_the_text_body_is_pleasant():
     """Lines of at most 78 characters, columns that line up, no markup."""
     lines = sent().get_body(("plain",)).get_content().splitlines()

@@ -60,7 +60,7 @@ def folder(tmp_path):
     small_warehouse.build(
         path, {"transactions": lines, "experiments": [(1, "Type A", "2017-11-01", "2017-11-30")]}
     )  # fmt: skip
-    path.with_suffix(".sha256").write_text(warehouse.fingerprint(tmp_path))
+    path.with_suffix(".sha256").write_text(warehouse.stamp_of(path, warehouse.fingerprint(tmp_path)))
     return tmp_path
 
 
@@ -79,7 +79,8 @@ class Shown:
         self.blocks = [data[BLOCK_MIME] for data in self.outputs if BLOCK_MIME in data]
         scraps = [output.data[SCRAP_MIME] for output in captured.outputs if SCRAP_MIME in output.data]
         self.scraps = {scrap["name"]: scrap["data"] for scrap in scraps}
-        self.printed = captured.stdout
+        echoes = [data["text/plain"] for data in self.outputs if data.get(BLOCK_MIME, {}).get("type") == "check"]
+        self.printed = "".join(f"{echo}\n" for echo in echoes)
 
 
 @contextmanager

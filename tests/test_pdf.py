@@ -142,6 +142,29 @@ def test_a_short_paragraph_stays_with_the_chart_that_it_leads_to():
         assert any("Lead words. Chart title" in sheet for sheet in pages), lines
 
 
+def test_a_short_last_section_is_not_torn():
+    """A table and the list after it stand on one page, wherever the page ends; a long last section may break."""
+    source = samples.table("s", "Sources", ["a", "b"], [["x", at] for at in range(2)])
+    for lines in range(20, 36, 2):
+        text = "\n\n".join(f"Line {at}." for at in range(lines))
+        made = pdf_of(f"# T\n\n{text}\n\n## Data and limits", samples.cell(source), "- a limit\n" * 14 + "- last limit")
+        pages = [readback.flow(sheet) for sheet in readback.read_pdf(made.data).pages]
+        assert any("Data and limits Sources" in sheet and "last limit" in sheet for sheet in pages), lines
+    long = pdf_of("# T\n\n## Long\n\n" + "\n\n".join(f"Line {at}." for at in range(120)))
+    assert words_of(long.data).count("Line ") == 120
+    assert readback.read_pdf(long.data).clipped == ()
+
+
+def test_a_line_never_ends_between_a_sign_and_its_amount():
+    """Wherever the line ends, − and $10.18 stand on the same line; the text copies without an invisible character."""
+    for filler in range(12):
+        made = pdf_of("# T\n\n" + "x" * filler + " " + " ".join(["wide −$10.18m (+$3.50),"] * 60))
+        text = "\n".join(readback.read_pdf(made.data).pages)
+        assert text.count("−$10.18m") == text.count("(+$3.50),") == 60, filler
+        assert not set(text) & set("\u200b\u2060\ufeff")
+        assert made.conforming
+
+
 def test_paper_is_letter_unless_a4_is_asked():
     """The page is US letter; the meta data may ask for A4."""
     for paper, size in ((None, (612, 792)), ("a4", (595.3, 841.9))):

@@ -470,3 +470,10 @@ def test_paragraphs_are_walked_wherever_they_stand():
     document = document_of(samples.notebook("# T", "> - a\n>   - it is NaN\n"))
     assert not any(isinstance(block, Paragraph) for block in document.blocks)
     assert stops(document) == {"words"}
+
+
+def test_a_minus_torn_from_its_amount_is_not_that_amount():
+    """A line that ends between − and $ hides a loss; between a hyphen and what follows it may end."""
+    assert proof.stands_in("−$10.18", "from −$10.18 on")
+    assert not proof.stands_in("−$10.18", "from − $10.18 on")
+    assert proof.stands_in("4–18", "from 4– 18 on")

@@ -98,7 +98,10 @@ def test_tables_have_captions_and_scopes():
     text = samples.rich_html()
     outline = Outline(text)
     assert {attrs.get("scope") for attrs in outline.named("th")} == {"col", "row"}
-    assert "<caption>Revenue, discounts and margin by department, dollars</caption>" in text
+    assert ">Revenue, discounts and margin by department, dollars</figcaption>" in text
+    names = {attrs["id"] for attrs in outline.named("figcaption") if "id" in attrs}
+    assert names
+    assert {attrs["aria-labelledby"] for attrs in outline.named("table") if "aria-labelledby" in attrs} == names
     assert text.count('<tr class="total">') == 1
 
 
@@ -115,6 +118,31 @@ def test_colour_is_never_the_only_sign():
     assert '<span class="shape" aria-hidden="true">▼</span> −0.4 pp' in text
     assert "(unfavourable)" in text
     assert '<span aria-hidden="true">▲</span> Warning' in text
+
+
+def test_a_sign_stays_with_its_amount_on_the_page():
+    """A browser may break between − and $: the two are held together wherever readers meet them, and read the same."""
+    tile = {"label": "Profit", "text": "−$1.29", "note": "from −$4.16 to +$1.58"}
+    text = page_of(
+        "It lies at −$10.18 & **+$3**.",
+        samples.cell(
+            samples.block({"type": "kpis", "tiles": [tile]}), samples.table("t", "c", ["a", "b"], [["−$7", 1]])
+        ),
+    )
+    for amount in ("−$1.29", "−$4.16", "+$1.58", "−$10.18", "+$3", "−$7"):
+        assert f'<span style="white-space:nowrap">{amount}</span>' in text
+    assert "It lies at −$10.18 & +$3." in readback.read_html(text).words
+
+
+def test_the_page_suits_a_phone():
+    """Charts scale, tables scroll within a region that can be reached, and captions stand outside of it and wrap."""
+    text = samples.rich_html()
+    assert ".chart img{display:block;width:100%;max-width:100%;height:auto}" in text
+    assert "min-width:30rem" not in text
+    regions = re.findall(r'<div class="scroll" role="region" tabindex="0".*?</div>', text, re.DOTALL)
+    assert len(regions) == len(Outline(text).named("table"))
+    assert not any("<figcaption" in region or "<caption" in region for region in regions)
+    assert '<th scope="row" class="left short">2017-01-01</th>' in text
 
 
 def test_the_same_document_gives_the_same_page():

@@ -89,3 +89,21 @@ def test_json_lines_hold_plain_types_only(capsys):
 def test_elsewhere_than_on_a_terminal_there_are_no_bars(as_json, kind):
     """Standard output is no terminal here."""
     assert type(screen.screen_for(as_json=as_json, total=3)) is kind
+
+
+def test_why_a_report_ended_so_is_said_once(capsys):
+    """The line at its end says the status alone; the summary says the reason."""
+    plain = screen.Screen()
+    plain.made(BAD)
+    assert capsys.readouterr().out == "profit: failed\n"
+    plain.summary([BAD])
+    assert capsys.readouterr().out.count("The till is away.") == 1
+
+
+def test_a_table_has_aligned_columns(capsys):
+    """Each column begins at the same place in every line; an empty table is nothing."""
+    plain = screen.Screen()
+    plain.table([{"a": "long text", "b": "x", "c": 1}, {"a": "s", "b": "yy", "c": 2}], ("a", "b"))
+    assert capsys.readouterr().out.splitlines() == ["A          B", "long text  x", "s          yy"]
+    plain.table([], ("a",))
+    assert capsys.readouterr().out == ""

@@ -24,7 +24,7 @@ import jinja2
 
 from runner.document import pictures
 from runner.document.render import TEMPLATES, environment, theme
-from runner.document.shapes import Chart, Document, Kpis, Paragraph, Tile, plain
+from runner.document.shapes import Block, Chart, Document, Kpis, Listing, Note, Paragraph, Tile, plain
 from runner.document.texts import line, slug
 from runner.errors import DeliveryFailed
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 LARGEST_HTML = 100_000
 _MOST_CHARTS = 2
 _MOST_TILES = 9
+_MOST_NOTES = 6
+_LONGEST = 900  # characters of one paragraph
+#: The notes that a reader must not miss, and the word that stands for their colour.
+_WORDS = {"warn": "Please note", "stop": "Stop"}
 _LARGEST_PICTURE = 600_000
 _WIDTH = 72
 _PERSON = re.compile(r"[^\s@<>,;:\"\\()\[\]]+@[^\s@<>,;:\"\\()\[\]]+\.[^\s@<>,;:\"\\()\[\]]+|[^\s@<>]+@localhost")
@@ -56,6 +60,7 @@ class Envelope:
 
     `date` is aware. `message_id` is `<left@right>`, the same for every try, so that a repeat is known as one.
     `report_name` is the attachment's file name. `links` are (words, address) pairs shown below the summary.
+    `reply_to` are the report's owners: an answer goes to them, and they are named as those to ask.
     """
 
     sender: Person
@@ -65,6 +70,7 @@ class Envelope:
     message_id: str
     report_name: str = "report.pdf"
     links: tuple[tuple[str, str], ...] = ()
+    reply_to: tuple[Person, ...] = ()
 
 
 def message_id(domain: str, *parts: str) -> str:
@@ -103,7 +109,8 @@ def _check(envelope: Envelope, pdf: bytes) -> None:
     """What must hold before anything is written; each failure names what to correct."""
     if not pdf.startswith(b"%PDF") or len(pdf) < 200:
         raise DeliveryFailed("The report to attach is empty or no PDF.", "Render the report again.")
-    for person, role in ((envelope.sender, "sender"), (envelope.recipient, "recipient")):
+    people = [(envelope.sender, "sender"), (envelope.recipient, "recipient")]
+    for person, role in [*people, *((owner, "owner") for owner in envelope.reply_to)]:
         if not _PERSON.fullmatch(person.address):
             raise DeliveryFailed(f"The {role}'s address {person.address!r} cannot be used.", "Correct it in config/.")
     if envelope.date.tzinfo is None:
@@ -115,6 +122,8 @@ def _check(envelope: Envelope, pdf: bytes) -> None:
 def _head(message: EmailMessage, envelope: Envelope) -> None:
     message["From"] = _address(envelope.sender)
     message["To"] = _address(envelope.recipient)
+    if envelope.reply_to:
+        message["Reply-To"] = tuple(_address(person) for person in envelope.reply_to)
     message["Subject"] = line(envelope.subject)[:200] or "Report"
     message["Date"] = format_datetime(envelope.date)
     message["Message-ID"] = envelope.message_id
@@ -182,8 +191,9 @@ def html_of(
                 greeting=_greeting(envelope),
                 summary=_summary(document),
                 tiles=_rows(_tiles(document)),
+                notes=_notes(document),
                 charts=[(cid, charts[cid]) for cid in cids],
-                asks=_asks(document),
+                asks=_asks(envelope, document),
                 attached=_file_name(envelope.report_name),
                 colours=theme(templates),
             )
@@ -202,9 +212,12 @@ def text_of(envelope: Envelope, document: Document) -> str:
     parts = [_greeting(envelope), "\n".join(part for part in title if part)]
     parts += [fill(text, _WIDTH) for text in _summary(document)]
     parts += ["\n".join(_tile_lines(_tiles(document)))]
+    parts += [fill(f"{_WORDS[note.tone]}: {_sentence(note.title, text)}", _WIDTH) for note, text in _notes(document)]
     parts += [fill(f"Attached: {_file_name(envelope.report_name)}, the full report.", _WIDTH)]
     parts += ["\n".join(f"{line(words)}: {address}" for words, address in envelope.links)]
-    parts += [fill(_asks(document), _WIDTH), fill(meta.confidential, _WIDTH)]
+    owners = ", then ".join(f"{name} <{address}>" if address else name for name, address in _asks(envelope, document))
+    asks = f"Questions? Ask {owners}." if owners else ""
+    parts += [fill(asks, _WIDTH, break_on_hyphens=False), fill(meta.confidential, _WIDTH)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -219,9 +232,39 @@ def _joined(*parts: str) -> str:
 
 def _summary(document: Document) -> list[str]:
     """The report's first paragraphs, cut at a length that fits a mail."""
-    opening = document.blocks[: document.opening] or document.blocks
-    texts = [" ".join(plain(block.spans).split()) for block in opening if isinstance(block, Paragraph)][:3]
-    return [text if len(text) <= 900 else f"{text[:900].rsplit(' ', 1)[0]} …" for text in texts]
+    return [_cut(plain(block.spans)) for block in _opening(document) if isinstance(block, Paragraph)][:3]
+
+
+def _opening(document: Document) -> tuple[Block, ...]:
+    return document.blocks[: document.opening] or document.blocks
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rsplit(' ', 1)[0]} …"
+
+
+def _notes(document: Document) -> list[tuple[Note, str]]:
+    """The warnings beside the key figures, each with its words: no figure travels without what limits it."""
+    notes = [block for block in _opening(document) if isinstance(block, Note) and block.tone in _WORDS]
+    return [(note, _cut(" ".join(_inner(note.blocks)))) for note in notes[:_MOST_NOTES]]
+
+
+def _inner(blocks: Sequence[Block]) -> Iterator[str]:
+    for block in blocks:
+        match block:
+            case Paragraph(spans):
+                yield plain(spans)
+            case Listing(items=items):
+                yield from (text for item in items for text in _inner(item))
+            case Note(title=title, blocks=inner):
+                yield from (title, *_inner(inner))
+
+
+def _sentence(title: str, text: str) -> str:
+    """A title and what follows it as running words."""
+    stop = "." if title and text and title[-1].isalnum() else ""
+    return f"{title}{stop} {text}".strip()
 
 
 def _tiles(document: Document) -> list[Tile]:
@@ -237,13 +280,20 @@ def _tile_lines(tiles: list[Tile]) -> Iterator[str]:
     label = min(max((len(tile.label) for tile in tiles), default=0), 34)
     text = max((len(tile.text) for tile in tiles), default=0)
     for tile in tiles:
-        change = f"   {tile.change}" if tile.change else ""
-        yield f"  {tile.label:<{label}}  {tile.text:>{min(text, 16)}}{change}".rstrip()
+        beside = f"  {tile.label:<{label}}  {tile.text:>{min(text, 16)}}"
+        more = _joined(tile.change, tile.note)
+        if not more or len(beside) + 3 + len(more) <= _WIDTH:
+            yield f"{beside}   {more}".rstrip()
+            continue
+        yield beside
+        yield fill(more, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
-def _asks(document: Document) -> str:
-    owners = ", then ".join(document.meta.owners)
-    return f"Questions? Ask {owners}." if owners else ""
+def _asks(envelope: Envelope, document: Document) -> list[tuple[str, str]]:
+    """Whom to ask, first things first: each owner as the report names them, with an address where it is known."""
+    known = {line(person.name): person.address for person in envelope.reply_to}
+    owners = document.meta.owners or tuple(known)
+    return [(owner, known.get(owner) or known.get(owner.rpartition(" (")[0], "")) for owner in owners]
 
 
 # --- posting ---

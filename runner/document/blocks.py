@@ -347,7 +347,10 @@ class _Unusable(ValueError):  # noqa: N818  it reads as a sentence where it is r
 def _runner_block(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[Block]:
     given = data[BLOCK_MIME]
     try:
-        yield _made(json.loads(given) if isinstance(given, str) else given, data, metadata)
+        given = json.loads(given) if isinstance(given, str) else given
+        if isinstance(given, Mapping) and given.get("type") == "check":
+            return  # what a check tells the analyst who runs the cell; readers get the findings
+        yield _made(given, data, metadata)
     except (_Unusable, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         yield _unshown(
             f"The block is malformed: {error}" if isinstance(error, _Unusable) else "The block is malformed."

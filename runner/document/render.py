@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from runner.document import formulas, pictures
 from runner.document.payload import MARKS, Payload, payload_of
-from runner.document.shapes import Chart, Document
+from runner.document.shapes import Chart, Document, plain
+from runner.document.texts import SIGNED_AMOUNT
 from runner.errors import RenderingFailed
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ _log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 #: The faces that the HTML embeds: file, weight, style.
 _FACES = (("Inter-Regular", 400, "normal"), ("Inter-Italic", 400, "italic"), ("Inter-SemiBold", 600, "normal"))
+
+
+_SHORT = 16  # characters: a figure, a date or a name of one word or two stays on one line of a page's table
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def _environment(folders: tuple[str, ...]) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["picture"] = _picture
+    made.filters["whole"] = _whole
+    made.filters["short"] = lambda spans: len(plain(spans)) <= _SHORT
     made.filters["formula"] = formulas.draw
     made.filters["svg_uri"] = lambda svg: pictures.uri(svg, b"")
     return made
@@ -139,6 +145,15 @@ def _faces(folders: Sequence[Path]) -> list[tuple[Markup, int, str]]:
         (Markup(base64.b64encode(file.read_bytes()).decode()), weight, style)  # noqa: S704
         for file, weight, style in faces
     ]
+
+
+def _whole(text: str) -> Markup:
+    """The text, escaped, with each sign and its amount held together: a browser may break a line between − and $."""
+    parts, at = [], 0
+    for found in SIGNED_AMOUNT.finditer(text):
+        parts += [escape(text[at : found.start()]), Markup('<span style="white-space:nowrap">%s</span>') % found[0]]
+        at = found.end()
+    return Markup("").join([*parts, escape(text[at:])])
 
 
 def _picture(chart: Chart) -> str:

@@ -14,6 +14,8 @@ _UNPRINTABLE = re.compile(
     "\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
 _NUMBER = re.compile(r"[+\-−]?[$€£¥]?[+\-−]?\d[\d,. '\u00a0\u202f]*(?:e[+-]?\d+)?\s?[%a-zA-Z]{0,3}", re.IGNORECASE)
+#: A sign and its amount, which no line may part: a minus left behind turns a loss into a gain.
+SIGNED_AMOUNT = re.compile(r"[+\-−][$€£¥][\d.,]*\d")
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"'`\\]+", re.IGNORECASE)
 
 

@@ -158,7 +158,7 @@ def retention(connection: duckdb.DuckDBPyConnection, last_week: Span, weeks: int
 
 @dataclass(frozen=True)
 class Stickiness:
-    """Active households a day (mean), in the week, and in the four weeks that end with it."""
+    """Active households an open day (mean), in the week, and in the four weeks that end with it."""
 
     daily: float
     weekly: int
@@ -171,11 +171,12 @@ class Stickiness:
 
 
 def stickiness(connection: duckdb.DuckDBPyConnection, last_week: Span) -> Stickiness:
-    """How much of the four-weekly audience comes on an average day of the last week."""
+    """How much of the four-weekly audience comes on an average open day (one with a sale) of the last week."""
     start = last_week.last - timedelta(days=27)
     row = connection.execute(
         """
-        SELECT count(DISTINCT (household_id, day)) FILTER (WHERE day >= $monday) / 7.0,
+        SELECT count(DISTINCT (household_id, day)) FILTER (WHERE day >= $monday)
+                   / greatest(1, count(DISTINCT day) FILTER (WHERE day >= $monday)),
                count(DISTINCT household_id) FILTER (WHERE day >= $monday), count(DISTINCT household_id)
         FROM transactions WHERE day BETWEEN $start AND $last""",
         {"monday": last_week.first, "start": start, "last": last_week.last},

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from runner.errors import Trouble
 from runner.metrics import calendar, outliers
 from runner.metrics.outliers import Band, Rules
+from runner.metrics.periods import Span
 from runner.model import Finding, Level
 from runner.notebook import charts
 from runner.notebook.figures import shown
@@ -41,6 +42,22 @@ def special_days(first: date, last: date, config: Mapping[str, Any]) -> dict[dat
 def closed_days(first: date, last: date, config: Mapping[str, Any]) -> dict[date, str]:
     """Days on which the shops stay shut (config/holidays.yml), by day."""
     return calendar.closed(first, last, [str(day) for day in config.get("closed_on") or []])
+
+
+def special_note(now: Span, before: Span, config: Mapping[str, Any]) -> str:
+    """What a reader must know of special and closed days in two spans that are compared; empty where there are none."""
+    said = []
+    for name, span in (("", now), ("the days compared with, ", before)):
+        special = special_days(span.first, span.last, config)
+        if special:
+            listed = ", ".join(f"{day.day} {day:%b} ({what})" for day, what in special.items())
+            said.append(f"In {name}{span.text}: {listed}.")
+    if said:
+        said.append("A change between the two is then no sign of growth or decline.")
+    open_now, open_before = (len(span) - len(closed_days(span.first, span.last, config)) for span in (now, before))
+    if open_now != open_before:
+        said.append(f"The shops were open on {open_now} days, against {open_before}.")
+    return " ".join(said)
 
 
 def closing_hour(day: date, config: Mapping[str, Any]) -> int:
@@ -134,8 +151,8 @@ def table(found: Mapping[str, Band], metrics: Mapping[str, Metric]) -> pd.DataFr
 
 
 LABELS = {
-    "range": "Usual range", "drop": "Least drop noticed", "rise": "Least rise noticed",
-    "budget": "Alarms a year: budget", "alarms": "raised",
+    "range": "Usual range", "drop": "Smallest drop noticed", "rise": "Smallest rise noticed",
+    "budget": "Alarms a year, aimed at", "alarms": "Alarms a year, so far",
 }  # fmt: skip
 UNITS = {
     "observed": "figure",
@@ -150,7 +167,7 @@ UNITS = {
 
 def _verdict(day: outliers.Day) -> str:
     if day.annotated:
-        return f"special day: {day.annotated}"
+        return "special day"
     if not day.judged:
         return "not judged yet"
     return {"none": "in line", "low": "low", "high": "high"}[day.flag]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure as Canvas
 from matplotlib.font_manager import fontManager
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import Formatter
 
-from runner.notebook.figures import shown, signed
+from runner.notebook.figures import MINUS, shown, signed
 
 FULL, HALF = 6.9, 3.35  # inches: the text width of a page, and half of it less the gutter
 INK, MUTED, GRID = "#1c2733", "#5d6b7a", "#e3e8ee"
@@ -90,15 +91,38 @@ def canvas(height: float = 2.5, *, half: bool = False, panels: int = 1) -> tuple
 
 def units(axis: Axes, unit: str, which: str = "y") -> None:
     """Label an axis in a unit of `figures.shown`."""
-    getattr(axis, f"{which}axis").set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
+    getattr(axis, f"{which}axis").set_major_formatter(_Unit(unit))
 
 
-def _tick(value: float, unit: str) -> str:
-    if unit == "usd" and abs(value) >= 10_000:
-        return shown(value / 1000, "usd") + "k"
-    if unit == "percent":
-        return shown(value, "percent").replace(".0%", "%")
-    return shown(value, unit)
+class _Unit(Formatter):
+    """Tick labels with as many decimals as the ticks need, so that even steps are never rounded to uneven ones."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+
+    def __call__(self, value: float, pos: int | None = None) -> str:  # noqa: ARG002  matplotlib's signature
+        return self.format_ticks([value])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """The labels of all ticks together."""
+        scale, before, after = self._dress(values)
+        digits = _decimals([float(value) * scale for value in values])
+        texts = [
+            f"{before}{abs(value) * scale:,.{digits}f}{after if value or after != 'k' else ''}" for value in values
+        ]
+        return [text if value >= 0 else MINUS + text for value, text in zip(values, texts, strict=True)]
+
+    def _dress(self, values: Sequence[float]) -> tuple[float, str, str]:
+        """What a value is multiplied by, and what stands before and after it."""
+        if self.unit in ("usd", "usd2"):
+            is_large = max((abs(float(value)) for value in values), default=0.0) >= 10_000
+            return (0.001, "$", "k") if is_large else (1, "$", "")
+        return (100, "", "%") if self.unit in ("percent", "growth") else (1, "", "")
+
+
+def _decimals(ticks: Sequence[float]) -> int:
+    """The fewest decimals, up to four, that tell every tick as it is."""
+    return next((n for n in range(4) if all(abs(round(tick, n) - tick) < 1e-6 for tick in ticks)), 4)
 
 
 def svg(chart: Canvas) -> str:

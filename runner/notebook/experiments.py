@@ -29,7 +29,11 @@ def design_of(folder: Path, experiment: int) -> Design:
     """The design of one experiment: its own entry over the defaults. Raises ConfigError that names the key."""
     config = project.read(folder, "experiments.yml")
     given: dict[str, Any] = {}
-    for part in (config.get("defaults") or {}, (config.get("experiments") or {}).get(experiment) or {}):
+    entries = config.get("experiments") or {}
+    if not isinstance(entries, dict):
+        raise ConfigError("config/experiments.yml: experiments holds no entries.", "Write 30: {assignment: …}.")
+    own = {str(key): entry for key, entry in entries.items()}.get(str(experiment))  # 30 and "30" are one experiment
+    for part in (config.get("defaults") or {}, own or {}):
         if not isinstance(part, dict):
             raise ConfigError(
                 f"config/experiments.yml: {part!r} is no entry.", "Write {assignment: …, planned_share: …}."

@@ -1,9 +1,8 @@
 """Numbers as readers see them: the one place where a value becomes text.
 
 Units: usd (whole dollars), usd2 (dollars and cents), count, percent, growth and points (of a share: 0.123 -> 12.3%,
-+12.3%, 12.3 pp), number (one decimal), minutes, day (ISO date -> 15 Nov 2017), text, figure (the
-text of a number, set like one). A minus is U+2212, as fonts draw
-it.
++12.3%, 12.3 pp), number (one decimal), ratio (two), minutes, day (ISO date -> 15 Nov 2017), text, figure (the text of a
+number, set like one). A minus is U+2212, as fonts draw it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from runner.model import Figure
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
-NUMERIC = ("usd", "usd2", "count", "percent", "growth", "points", "number", "minutes")
+NUMERIC = ("usd", "usd2", "count", "percent", "growth", "points", "number", "ratio", "minutes")
 UNITS = (*NUMERIC, "day", "text", "figure")
 
 
@@ -49,6 +48,7 @@ def _numeric(value: float, unit: str) -> str:
         "percent": f"{abs(value) * 100:,.1f}%",
         "points": f"{abs(value) * 100:,.1f} pp",
         "number": f"{abs(value):,.1f}",
+        "ratio": f"{abs(value):,.2f}",
         "minutes": f"{abs(value):,.0f} min",
     }[unit]
     is_zero = not any(digit in body for digit in "123456789")

@@ -26,6 +26,7 @@ from matplotlib.figure import Figure as Canvas
 
 from runner.errors import ReportStopped, Trouble
 from runner.metrics.outliers import Band
+from runner.metrics.periods import Span
 from runner.model import BLOCK_MIME, Figure, Finding, Level
 from runner.notebook import bands, charts, contracts, figures, project, tables, warehouse
 from runner.notebook.figures import Prior, day_text
@@ -91,8 +92,10 @@ class Report:
         """What `pipeline` recorded under `name` for the days first..last, one row a day, as the ledger holds it."""
         from runner.ledger import Ledger  # noqa: PLC0415  most notebooks need no ledger
 
-        place = self.project / str(self.settings.get("ledger", "reports/ledger.sqlite"))
-        rows = Ledger.open(place).records(pipeline, name, first, last) if place.exists() else []
+        where = str(self.settings.get("ledger", "reports/ledger.sqlite"))
+        place = where if "://" in where else self.project / where
+        there = isinstance(place, str) or place.exists()
+        rows = Ledger.open(place).records(pipeline, name, first, last) if there else []
         digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
         note = f"{day_text(rows[0]['day'])} to {day_text(rows[-1]['day'])}" if rows else "nothing recorded"
         self._source(f"{pipeline} ({name} record)", len(rows), str(last), digest, note)
@@ -120,8 +123,11 @@ class Report:
         known = {one.check: one for one in self.findings}
         self._once("checks", finding.check, known)
         self.findings = list({**known, finding.check: finding}.values())
+        _tell(f"finding:{finding.check}", finding.as_dict())
         _glue(f"finding:{finding.check}", finding.as_dict())
-        print(f"{finding.level:<4}  {finding.check}: {finding.message}")  # noqa: T201  what the analyst reads
+        text = f"{finding.level:<4}  {finding.check}: {finding.message}"
+        # An echo for the analyst; readers see all checks together where `show_findings` stands.
+        _show({BLOCK_MIME: {"type": "check", **finding.as_dict()}, "text/plain": text})
 
     def require(
         self, name: str, *, ok: bool, message: str, remedy: str = "", trouble: Trouble = Trouble.DATA_INCOMPLETE
@@ -144,7 +150,7 @@ class Report:
             finding = contracts.check(self.warehouse, contract)
         self.add(finding)
         if finding.level is Level.STOP:
-            raise ReportStopped(finding.message, "See the runbook, section schema changed.", Trouble.SCHEMA_CHANGED)
+            raise ReportStopped(finding.message, "Mend the source, or change its contract.", Trouble.SCHEMA_CHANGED)
 
     def watch(self, daily: pd.DataFrame, metrics: Mapping[str, bands.Metric], main: str) -> dict[str, Band]:
         """Check a frame of daily figures: each day there once, and the last one of each metric within its band.
@@ -270,8 +276,15 @@ class Report:
         alt = bands.draw(axis, found[main], metrics[main])
         self.chart(chart, f"usual_{main}", f"{metrics[main].label}: each day against its usual range", alt)
         frame = bands.table(found, metrics)
-        caption = f"Usual ranges on {day_text(self.as_of)}, each learnt from the days before it alone"
+        last = found[main].day().date
+        caption = f"Usual ranges on {day_text(last)}, each learnt from the days before it alone"
         self.table(frame, "usual_ranges", caption, units=bands.UNITS, labels=bands.LABELS)
+
+    def note_special_days(self, now: Span, before: Span) -> None:
+        """A note for the reader when either of two spans that are compared holds a special or a closed day."""
+        text = bands.special_note(now, before, self.holidays)
+        if text:
+            self.note("Special days.", text, "warn")
 
     def show_figures(self) -> None:
         """Every figure of this report in one table: what it is, what it was before, and how it changed."""
@@ -285,7 +298,7 @@ class Report:
             for figure in self.figures.values()
         ]
         labels = {"before": "Before", "change": "Change, or what it rests on"}
-        caption = f"Every figure of this report, as of {day_text(self.as_of)}"
+        caption = f"The key figures, as of {day_text(self.as_of)}"
         units = {"value": "figure", "before": "figure"}
         self.table(pd.DataFrame(rows), "key_figures", caption, units=units, labels=labels)
 
@@ -301,7 +314,7 @@ class Report:
         _block({"type": "findings", "items": items}, text, f"<pre>{escape(text)}</pre>")
         stops = [finding for finding in self.findings if finding.level is Level.STOP]
         if stops:
-            raise ReportStopped(stops[0].message, "Nothing is sent; see the runbook.", _trouble(stops[0]))
+            raise ReportStopped(stops[0].message, "Mend the cause, then run it again.", _trouble(stops[0]))
 
     # handing over
 
@@ -324,7 +337,7 @@ class Report:
         listed = [{"source": name, **source} for name, source in self._sources.items()]
         frame = pd.DataFrame(listed)[["source", "rows", "note", "sha256"]]
         frame["sha256"] = frame["sha256"].str[:12]
-        labels = {"note": "Days covered", "sha256": "Fingerprint (SHA-256)"}
+        labels = {"note": "Days covered", "sha256": "Fingerprint of the whole source"}
         self.table(frame, "sources", f"Sources as of {day_text(self.as_of)}", labels=labels)
 
     @cached_property
@@ -354,6 +367,14 @@ def _money(markdown: str) -> str:
 
 def _trouble(finding: Finding) -> Trouble:
     return finding.trouble or Trouble.DATA_INCOMPLETE
+
+
+def _tell(name: str, data: Mapping[str, Any]) -> None:
+    """Note a finding where clearing an output does not reach; the runner compares (`runner.report.scraps.compare`)."""
+    place = os.environ.get("RUNNER_TOLD")
+    if place:
+        with Path(place).open("a", encoding="utf-8") as file:
+            file.write(json.dumps([name, data]) + "\n")
 
 
 def _glue(name: str, data: Mapping[str, Any]) -> None:

@@ -100,7 +100,13 @@ def prepare(project: Path, place: Path = PLACE) -> Path:
 
 def _is_current(path: Path, wanted: str) -> bool:
     stamp = path.with_suffix(".sha256")
-    return path.exists() and stamp.exists() and stamp.read_text() == wanted
+    return path.exists() and stamp.exists() and stamp.read_text() == stamp_of(path, wanted)
+
+
+def stamp_of(path: Path, wanted: str) -> str:
+    """The stamp of a file: what it was made of, and its size and time, so that a change to the file itself shows."""
+    state = path.stat()
+    return f"{wanted} {state.st_size} {state.st_mtime_ns}"
 
 
 def _build(path: Path, wanted: str) -> None:
@@ -116,7 +122,7 @@ def _build(path: Path, wanted: str) -> None:
         stamp.unlink(missing_ok=True)
         half.replace(path)
         fresh = stamp.with_suffix(".new")
-        fresh.write_text(wanted)
+        fresh.write_text(stamp_of(path, wanted))
         fresh.replace(stamp)
     finally:
         half.unlink(missing_ok=True)

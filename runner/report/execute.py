@@ -309,7 +309,11 @@ def _where(nb: NotebookNode, index: int | None) -> str:
     if index is None or index >= len(nb.cells):
         return "its start"
     heading = list(_headings(nb))[index]
-    return f"Cell {index + 1} of {len(nb.cells)}" + (f" (section {heading!r})" if heading else "")
+    ours = [i for i, cell in enumerate(nb.cells) if "injected-parameters" not in cell.metadata.get("tags", ())]
+    if index not in ours:
+        return "the cell of given parameters"
+    # Numbers are those of the stored notebook, which has no injected cell.
+    return f"Cell {ours.index(index) + 1} of {len(ours)}" + (f" (section {heading!r})" if heading else "")
 
 
 def _cells(count: int) -> str:

@@ -72,6 +72,8 @@ def _write(desk: Desk, run: Run, folder: Path, item: Delivery, reader: Person) -
 
     nb = notebooks.read(folder / f"{run.pipeline}.ipynb")
     pipeline, sender = desk.project.pipelines[run.pipeline], desk.project.settings.sender
+    engineers = desk.project.people.engineers
+    owners = [engineers[name] for name in (pipeline.owners.primary, pipeline.owners.secondary)]
     envelope = mail.Envelope(
         sender=mail.Person(sender.name, sender.email),
         recipient=mail.Person(reader.name, reader.email),
@@ -79,6 +81,7 @@ def _write(desk: Desk, run: Run, folder: Path, item: Delivery, reader: Person) -
         date=desk.now(),
         message_id=item.message_id,
         report_name=f"{run.pipeline}-{run.period.replace('@', '-')}.pdf",
+        reply_to=tuple(mail.Person(owner.name, owner.email) for owner in owners),
     )
     pdf = (folder / f"{run.pipeline}.pdf").read_bytes()
     mail.post(mail.compose(envelope, blocks.document_of(nb), pdf), desk.project.maildir)

@@ -54,6 +54,7 @@ def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> d
         f"notebooks/{pipeline.notebook}": _notebook_digest(project.notebook(pipeline)),
         f"config/pipelines.yml:{pipeline.name}": digest_of(_entry(pipeline)),
     }
+    found |= _named("notebooks", folder := project.notebook(pipeline).parent, sorted(folder.rglob("*.py")))
     config = (path for path in _files(project.folder / "config") if path.name not in _ELSEWHERE)
     found |= {f"config/{path.relative_to(project.folder / 'config').as_posix()}": file_digest(path) for path in config}
     for number, folder in enumerate(templates):

@@ -38,6 +38,9 @@ from runner.report.inputs import Inputs
 from runner.report.notebooks import NotebookNode
 from runner.report.parameters import Parameter
 
+#: Years that a report can be about; outside them calendars and time stamps of files give out.
+EARLIEST, LATEST = 1980, 2200
+
 _STATUS = {Decision.DELIVER: Status.READY, Decision.HOLD: Status.HELD, Decision.STOP: Status.STOPPED}
 
 
@@ -199,8 +202,12 @@ def _period(job: Job) -> tuple[Period, dict[str, str]]:
         period = _week(day) if job.pipeline.period == "week" else Period(job.as_of, _words(day))
         return period, {"as_of": job.as_of}
     experiment = str(job.experiment if job.experiment is not None else job.pipeline.experiment)
-    if not all(letter.isalnum() or letter in "._-" for letter in experiment) or not experiment.strip("."):
-        raise UsageError(f"No experiment is called {experiment!r}.", "Use letters, digits, . _ and -.")
+    if (
+        len(experiment) > 64
+        or not all(letter.isalnum() or letter in "._-" for letter in experiment)
+        or not experiment.strip(".")
+    ):
+        raise UsageError(f"No experiment is called {experiment!r}.", "Use up to 64 letters, digits, . _ and -.")
     # Another look at the same experiment is another period: its figures may differ without being a restatement.
     key = f"experiment-{experiment}@{job.as_of}"
     text = f"Experiment {experiment}, as of {_words(day)}"
@@ -222,7 +229,7 @@ def _day(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         day = None
-    if day is None or day.isoformat() != text:
+    if day is None or day.isoformat() != text or not EARLIEST <= day.year <= LATEST:
         raise UsageError(f"--as-of {text!r} is not a day.", "Write it like 2017-11-15.")
     return day
 
@@ -254,7 +261,10 @@ def _earlier(plan: Plan, made_of: Inputs, ctx: Ctx) -> Run | None:
     if not found or not shelf.intact(shelf.place(ctx.project, found), ctx.ledger.artifacts(found.run)):
         return None
     delivered = ctx.ledger.delivered(plan.pipeline.name, plan.period.key)
-    return found if not delivered or delivered.version == found.version or found.status is Status.HELD else None
+    if not delivered or found.run == delivered.run or found.status is Status.HELD:
+        return found
+    same = not _changed(ctx.ledger.figures(delivered.run), ctx.ledger.figures(found.run))
+    return found if same and delivered.version == found.version else None
 
 
 def _repeat(run: Run, plan: Plan, ctx: Ctx) -> Made:
@@ -334,6 +344,7 @@ def _env(draft: Draft, ctx: Ctx) -> dict[str, str]:
     cache = ctx.project.folder / ".cache"
     return {
         "RUNNER_PROJECT": str(ctx.project.folder),
+        "RUNNER_TOLD": str(shelf.work(ctx.project, draft.run.run).resolve() / scraps.TOLD),
         "SOURCE_DATE_EPOCH": str(_epoch(draft.plan)),
         "PYTHONHASHSEED": "0",
         "MPLCONFIGDIR": str(cache / "matplotlib"),
@@ -348,9 +359,11 @@ def _epoch(plan: Plan) -> int:
     return int(datetime.combine(_day(plan.job.as_of), datetime.min.time(), UTC).timestamp())
 
 
-def _read(draft: Draft, _: Ctx) -> Draft:
+def _read(draft: Draft, ctx: Ctx) -> Draft:
     """Figures, findings, records and sources out of the notebook; the findings survive a figure that is off."""
     try:
+        told = shelf.work(ctx.project, draft.run.run) / scraps.TOLD
+        scraps.compare(draft.notebook, told.read_text() if told.exists() else "")
         return replace(draft, scraps=scraps.read(draft.notebook))
     except ReportStopped as error:
         return replace(draft, scraps=Scraps(findings=scraps.findings(draft.notebook)), error=error)
@@ -361,6 +374,7 @@ def _compare(draft: Draft, ctx: Ctx) -> Draft:
     run, plan = draft.run, draft.plan
     if draft.inputs and inputs.data(ctx.project, plan.pipeline, ctx.ledger, plan.job.as_of) != draft.inputs.data:
         raise RunFailed("A source changed while the report was being made.", "Run it again.")
+    _know_sources(draft, ctx)
     delivered = ctx.ledger.delivered(run.pipeline, run.period)
     changed = _changed(ctx.ledger.figures(delivered.run), draft.scraps.figures) if delivered else ()
     restated = ctx.ledger.restated(run.pipeline, draft.scraps.records)
@@ -369,6 +383,18 @@ def _compare(draft: Draft, ctx: Ctx) -> Draft:
     findings += [_restatement("restatement of records", restated)] if restated else []
     kept = replace(draft.scraps, findings=(*draft.scraps.findings, *findings))
     return replace(draft, scraps=kept, run=replace(run, version=version))
+
+
+def _know_sources(draft: Draft, ctx: Ctx) -> None:
+    """A file that was read but is not listed would change unseen: the same inputs would no longer mean the same."""
+    pipeline = draft.plan.pipeline
+    read = [name for name in draft.scraps.sources if (ctx.project.folder / name).is_file()]
+    unlisted = [name for name in read if name not in pipeline.sources]
+    if unlisted:
+        raise RunFailed(
+            f"{pipeline.notebook} reads {unlisted[0]}, which is not among the sources of {pipeline.name}.",
+            "Add it to `sources` in config/pipelines.yml.",
+        )
 
 
 def _changed(before: tuple[Figure, ...], after: tuple[Figure, ...]) -> tuple[str, ...]:
@@ -476,24 +502,40 @@ def _prove(draft: Draft, _: Ctx) -> Draft:
 def _keep(draft: Draft, ctx: Ctx) -> Made:
     """Write the run's folder, record the run, let the folder appear, and hand over."""
     draft = replace(draft, run=_ended(draft, ctx))
-    work, run = shelf.work(ctx.project, draft.run.run), draft.run
-    _write(draft, ctx, work)
-    good = run.status in {Status.READY, Status.DELIVERED}
-    deliver = good and _wants_delivery(draft.plan, ctx)
-    result = Result(
-        run,
-        findings=draft.scraps.findings,
-        figures=draft.scraps.figures,
-        artifacts=shelf.artifacts(work),
-        records=draft.scraps.records if good else {},
-        owed=handover.owed(ctx.project, run) if deliver else (),
-    )
-    ctx.ledger.finish(result)
+    run, deliver = draft.run, draft.run.status is Status.READY and _wants_delivery(draft.plan, ctx)
+    try:
+        work = shelf.work(ctx.project, run.run)
+        _write(draft, ctx, work)
+        ctx.ledger.finish(_result(draft, ctx, work, deliver=deliver))
+    except Exception as error:  # noqa: BLE001 - a full disk, say: the run still ends, and truthfully
+        return _lost(draft, ctx, error)
     shelf.move(ctx.project, run)
     if deliver:
         ctx.tell(Step(run.pipeline, "hand over"))
         return _hand_over(run, ctx)
     return replace(_made(run, ctx), remedy=_remedy(draft))
+
+
+def _result(draft: Draft, ctx: Ctx, work: Path, *, deliver: bool) -> Result:
+    """All that the ledger is told of a run."""
+    return Result(
+        draft.run,
+        findings=draft.scraps.findings,
+        figures=draft.scraps.figures,
+        artifacts=shelf.artifacts(work),
+        records=draft.scraps.records if draft.run.status is Status.READY else {},
+        owed=handover.owed(ctx.project, draft.run) if deliver else (),
+    )
+
+
+def _lost(draft: Draft, ctx: Ctx, error: Exception) -> Made:
+    """The end of a run whose files or rows could not be written: failed, with nothing kept and nothing owed."""
+    said = error.what if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
+    what = f"The run could not be kept: {said.rstrip('.')}."
+    run = replace(draft.run, status=Status.FAILED, decision=Decision.STOP, message=what, folder="")
+    ctx.ledger.finish(Result(run))
+    remedy = "Make room on the disk, or correct what is named, and run it again."
+    return replace(_made(run, ctx), remedy=remedy, folder=None)
 
 
 def _ended(draft: Draft, ctx: Ctx) -> Run:
@@ -598,18 +640,25 @@ def _wants_delivery(plan: Plan, ctx: Ctx) -> bool:
 
 
 def _hand_over(run: Run, ctx: Ctx) -> Made:
-    """Write the messages owed; the run is delivered when none is owed any more."""
+    """Write the messages owed; a run is delivered when none is owed any more.
+
+    A version is made of one run's files. Where an earlier run with the same figures was owed first, it is that one
+    which readers have or still get, and this one is ready and goes to nobody.
+    """
     desk = handover.Desk(ctx.project, ctx.ledger, ctx.clock.now)
+    carrier = ctx.ledger.delivered(run.pipeline, run.period) or run
     try:
-        sent = handover.send(desk, run, shelf.place(ctx.project, run))
+        sent = handover.send(desk, carrier, shelf.place(ctx.project, carrier))
     except DeliveryFailed as error:
         failed = replace(run, status=Status.READY, trouble=error.trouble, message=error.what)
         ctx.ledger.mark(failed)
         return replace(_made(failed, ctx), remedy=error.remedy, exit_code=1)
-    done = replace(run, status=Status.DELIVERED, trouble=None, message="")
+    done = replace(carrier, status=Status.DELIVERED, trouble=None, message="")
     ctx.ledger.mark(done)
-    said = "" if sent else "Its figures equal those delivered before; nothing was sent again."
-    return replace(_made(done, ctx), sent=sent, message=said)
+    if carrier.run == run.run:
+        return replace(_made(done, ctx), sent=sent)
+    said = f"Its figures equal those of run {carrier.run}, which readers have; it was not sent."
+    return replace(_made(run, ctx), sent=sent, message=said)
 
 
 _EXIT = {Status.READY: 0, Status.DELIVERED: 0, Status.HELD: 3}

@@ -136,7 +136,8 @@ def _loose(wanted: str) -> str:
 def _loose_word(word: str) -> str:
     if len(word) >= 20:
         return r"\s?".join(re.escape(char) for char in word) + (r"\s?" if word.endswith("-") else "")
-    return re.sub(r"(\\-|/|–|−)", r"\1\\s?", re.escape(word))
+    # A line may end after these, but never between a sign and its currency: that would hide a minus.
+    return re.sub(r"(\\-|/|–|−)(?!\\?[$€£¥])", r"\1\\s?", re.escape(word))
 
 
 def _figures(document: Document, figures: Sequence[Figure], files: _Files) -> Finding:

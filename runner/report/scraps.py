@@ -6,12 +6,15 @@ scrapbook's scraps are outputs of one media type, so reading them takes nbformat
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.errors import ReportStopped, Trouble
 from runner.model import SCRAP_MIME, Figure, Finding, Scraps
+from runner.report.inputs import digest_of
 from runner.report.notebooks import NotebookNode
 
 _NONSENSE = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "none", "null", "nat", "<na>"}
@@ -36,6 +39,26 @@ def read(nb: NotebookNode) -> Scraps:
             _once(tables[kind], rest, name)
             tables[kind][rest] = _whole(name, data)
     return Scraps(tuple(figures.values()), tuple(findings), tables["record"], tables["source"])
+
+
+#: The file beside a run's notebook in which `Report` notes each finding as it is made, a JSON line each.
+TOLD = ".told.jsonl"
+
+
+def compare(nb: NotebookNode, told: str) -> None:
+    """Raise ReportStopped when a finding that was made is no longer in the notebook as it was made.
+
+    An output can be cleared or captured after the check has spoken; the gate must hear what was said, not what is left.
+    """
+    glued = {digest_of([name, data]) for name, data in _glued(nb)}
+    for line in told.splitlines():
+        name, data = json.loads(line)
+        if digest_of([name, data]) not in glued:
+            raise ReportStopped(
+                f"The check {data.get('check')!r} was made, but its result is not in the notebook's output any more: "
+                f"{data.get('message')}",
+                "Take %%capture and clear_output away from checks.",
+            )
 
 
 def findings(nb: NotebookNode) -> tuple[Finding, ...]:
@@ -71,9 +94,31 @@ def _figure(scrap: str, data: Any) -> Figure:
     for value in (figure.value, figure.prior):
         if _is_nonsense(value):
             raise ReportStopped(f"The figure {figure.name!r} is {value}: no number.", "Correct it in the notebook.")
-    if not isinstance(figure.value, int | float | str) or figure.text.strip().lower() in {"", *_NONSENSE}:
+    if (
+        isinstance(figure.value, bool)
+        or not isinstance(figure.value, int | float | str)
+        or figure.text.strip().lower() in {"", *_NONSENSE}
+    ):
         raise ReportStopped(f"The figure {figure.name!r} has nothing to print.", "Correct it in the notebook.")
+    if not _says(figure.value, figure.text):
+        what = f"The figure {figure.name!r} is {figure.value} and would be printed as {figure.text!r}."
+        raise ReportStopped(what, "Print it through report.figure.")
     return figure
+
+
+_NUMBER = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?")
+
+
+def _says(value: float | str, text: str) -> bool:
+    """Whether a text with one number in it gives the value, rounded as it is printed; other texts are let be."""
+    found = _NUMBER.findall(text)
+    if isinstance(value, str) or len(found) != 1:
+        return True
+    digits = found[0].replace(",", "")
+    decimals = len(digits.partition(".")[2])
+    scale = 100 if "%" in text or text.rstrip().endswith("pp") else 1
+    sign = -1 if re.match(r"\W*[-\u2212]", text) else 1
+    return bool(abs(sign * float(digits) - value * scale) <= 0.5000001 * 10.0**-decimals)
 
 
 def _finding(scrap: str, data: Any) -> Finding:

@@ -7,6 +7,7 @@ start throws the folder away; killed between, the next start moves it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from datetime import datetime
@@ -18,6 +19,8 @@ from runner.ledger import Artifact, Ledger, Run
 from runner.model import Status
 from runner.report.inputs import file_digest
 from runner.report.processes import end_marked
+
+_log = logging.getLogger(__name__)
 
 WORK = ".work"
 
@@ -85,7 +88,10 @@ def tidy(project: Project, ledger: Ledger, now: datetime) -> tuple[Run, ...]:
     for run in gone:
         end_marked(run.run)
     for folder in sorted((project.reports / WORK).glob("*")):
-        _settle(project, folder, ledger.run(folder.name))
+        try:
+            _settle(project, folder, ledger.run(folder.name))
+        except OSError as error:  # one folder that cannot be moved never stops the other reports
+            _log.warning("%s cannot be settled and is left in reports/%s: %s", folder.name, WORK, error)
     return gone
 
 
