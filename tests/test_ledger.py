@@ -216,7 +216,7 @@ def test_a_record_without_days_is_refused(ledger):
 
 
 def test_a_message_is_owed_once_and_sent_once(ledger):
-    """The first time counts, whoever tries again; a version is made of the run that owed it first, for late readers too."""
+    """The first time counts, whoever tries again; a version is made of the run that owed it first, for all."""
     first = done(ledger, run(), owed=(Delivery("a@x.org", "<1>"), Delivery("b@x.org", "<2>")))
     second = done(ledger, run("r2"), owed=(Delivery("a@x.org", "<other>"), Delivery("late@x.org", "<3>")))
     assert [item.message_id for item in ledger.deliveries("sales", DAY, 1)] == ["<1>", "<2>", "<3>"]

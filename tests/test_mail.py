@@ -385,3 +385,12 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(DeliveryFailed, match="cannot be written") as caught:
         mail.post(mail.compose(envelope(), samples.rich_document(), PDF), tmp_path / "mail")
     assert caught.value.retry
+
+
+def test_another_report_under_the_same_name_is_refused(tmp_path):
+    """Where a message of that name carries another PDF, nothing is said to be sent: a person looks."""
+    document = samples.rich_document()
+    mail.post(mail.compose(envelope(), document, PDF), tmp_path)
+    with pytest.raises(DeliveryFailed, match="written to before, with another report"):
+        mail.post(mail.compose(envelope(), document, PDF + b" "), tmp_path)
+    assert len(list((tmp_path / "new").iterdir())) == 1

@@ -477,3 +477,15 @@ def test_a_minus_torn_from_its_amount_is_not_that_amount():
     assert proof.stands_in("−$10.18", "from −$10.18 on")
     assert not proof.stands_in("−$10.18", "from − $10.18 on")
     assert proof.stands_in("4–18", "from 4– 18 on")
+
+
+def test_a_tile_that_says_otherwise_than_its_figure_stops():
+    """A tile that is true to the page but not to the figure of its label is found, also in its change."""
+    first = samples.FIGURES[0]
+    for other in ({"text": "99,999"}, {"change": "+900% vs last week"}):
+        swapped = dataclasses.replace(first, **other)
+        figures = (swapped, *samples.FIGURES[1:])
+        found = proof.prove(samples.rich_document(), figures, samples.rich_html(), samples.rich_pdf())
+        (tiles,) = (finding for finding in found if finding.check == "proof: tiles")
+        assert tiles.level is Level.STOP
+        assert f"the tile “{first.label}” says" in tiles.message

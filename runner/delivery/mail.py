@@ -11,6 +11,7 @@ import os
 import re
 import socket
 from dataclasses import dataclass
+from email import message_from_bytes
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -303,13 +304,28 @@ def post(message: EmailMessage, maildir: Path) -> Path:
     """Writes the message into a maildir, whole or not at all, and gives its file.
 
     The file's name comes from the Message-ID: posting the same message again finds it, in `new` or read in `cur`,
-    and writes nothing. Raises DeliveryFailed when the folder cannot be written.
+    and writes nothing. Raises DeliveryFailed when the folder cannot be written, and when the message that is there
+    carries another report.
     """
     name = hashlib.sha256(str(message["Message-ID"]).strip().encode()).hexdigest()[:40]
     try:
-        return _found(maildir, name) or _write(message, maildir, name)
+        found = _found(maildir, name)
+        if found and _report(found) != _report(message):
+            raise DeliveryFailed(
+                f"{message['To']} was written to before, with another report of the same version ({found.name}).",
+                "The ledger may have been lost: bring it back, or move the maildir aside if nobody has read it.",
+            )
+        return found or _write(message, maildir, name)
     except OSError as error:
         raise DeliveryFailed(f"The message cannot be written to {maildir}: {error}.", "Check the folder.") from error
+
+
+def _report(message: EmailMessage | Path) -> bytes:
+    """The PDF that a message carries, or that of a message in a file."""
+    if isinstance(message, Path):
+        message = message_from_bytes(message.read_bytes(), policy=SMTP)
+    pdfs = (part for part in message.iter_attachments() if part.get_content_type() == "application/pdf")
+    return next((part.get_content() for part in pdfs), b"")
 
 
 def _found(maildir: Path, name: str) -> Path | None:

@@ -68,7 +68,7 @@ def _try(desk: Desk, run: Run, folder: Path, item: Delivery, reader: Person | No
 
 def _write(desk: Desk, run: Run, folder: Path, item: Delivery, reader: Person) -> None:
     from runner.delivery import mail  # noqa: PLC0415 - brings the renderer with it
-    from runner.document import blocks  # noqa: PLC0415
+    from runner.document import blocks, render  # noqa: PLC0415
 
     nb = notebooks.read(folder / f"{run.pipeline}.ipynb")
     pipeline, sender = desk.project.pipelines[run.pipeline], desk.project.settings.sender
@@ -83,8 +83,9 @@ def _write(desk: Desk, run: Run, folder: Path, item: Delivery, reader: Person) -
         report_name=f"{run.pipeline}-{run.period.replace('@', '-')}.pdf",
         reply_to=tuple(mail.Person(owner.name, owner.email) for owner in owners),
     )
+    templates = (*desk.project.templates, render.TEMPLATES)
     pdf = (folder / f"{run.pipeline}.pdf").read_bytes()
-    mail.post(mail.compose(envelope, blocks.document_of(nb), pdf), desk.project.maildir)
+    mail.post(mail.compose(envelope, blocks.document_of(nb), pdf, templates), desk.project.maildir)
 
 
 def _listed(troubles: Iterable[str]) -> str:

@@ -181,15 +181,25 @@ def _tiles(document: Document) -> Iterator[Tile]:
             yield from block.tiles
 
 
-def _tiles_shown(document: Document, _figures: Sequence[Figure], files: _Files) -> Finding:
+def _tiles_shown(document: Document, figures: Sequence[Figure], files: _Files) -> Finding:
     tiles = list(_tiles(document))
-    wrong = [
+    wrong = [wrong for tile in tiles if (wrong := _disagrees(tile, figures))]
+    wrong += [
         f"the tile “{tile.label}” does not say {tile.text} in the {name}"
         for tile in tiles
         for name, words in files.words
         if not stands_in(f"{tile.label} {tile.text}", words)
     ]
     return _finding("tiles", wrong, f"All {len(tiles)} tiles stand in HTML and PDF.")
+
+
+def _disagrees(tile: Tile, figures: Sequence[Figure]) -> str:
+    """What a tile says otherwise than the figure of its label, whose value was checked; empty where they agree."""
+    checked = [figure for figure in figures if flow(figure.label) == flow(tile.label)]
+    said = (flow(tile.text), flow(tile.change), flow(tile.note))
+    if not checked or said in [(flow(one.text), flow(one.change), flow(one.note)) for one in checked]:
+        return ""
+    return f"the tile “{tile.label}” says {tile.text} {tile.change}".rstrip() + f", checked was {checked[0].text}"
 
 
 def _tables(document: Document, _figures: Sequence[Figure], files: _Files) -> Finding:
