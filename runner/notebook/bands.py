@@ -53,7 +53,7 @@ def special_note(now: Span, before: Span, config: Mapping[str, Any]) -> str:
             listed = ", ".join(f"{day.day} {day:%b} ({what})" for day, what in special.items())
             said.append(f"In {name}{span.text}: {listed}.")
     if said:
-        said.append("A change between the two is then no sign of growth or decline.")
+        said.append("A change between the two is then not by itself growth or decline.")
     open_now, open_before = (len(span) - len(closed_days(span.first, span.last, config)) for span in (now, before))
     if open_now != open_before:
         said.append(f"The shops were open on {open_now} days, against {open_before}.")

@@ -10,13 +10,13 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure as Canvas
 from matplotlib.font_manager import fontManager
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import Formatter
 
 from runner.notebook.figures import MINUS, shown, signed
