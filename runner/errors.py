@@ -20,7 +20,7 @@ from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """What went wrong, sorted by what a person can do about it; each leads to a runbook section."""
+    """What went wrong, sorted by what a person can do about it."""
 
     SOURCE_UNAVAILABLE = "source unavailable"
     PERMISSION_REVOKED = "permission revoked"

@@ -45,6 +45,7 @@ def test_help_is_there_for_every_command_and_imports_nothing_heavy(tmp_path):
         (["run", "good"], "Which day is reported? Say it with --as-of, for example --as-of 2017-11-15."),
         (["run", "good", "--as-of", "yesterday"], "--as-of 'yesterday' is not a day. Write it like 2017-11-15."),
         (["run", "good", "--as-of", "20171115"], "is not a day"),
+        (["run", "good", "--as-of", "0001-01-01"], "is not a day"),
         (["run", "god", "--as-of", DAY], "No pipeline is called 'god'. Did you mean 'good'?"),
         (["run", "good", "--as-of", DAY, "--experiment", "3"], "good is not about an experiment."),
         (["run", "good", "--as-of", DAY, "-p", "amuont=1"], "there is no parameter 'amuont'. Did you mean 'amount'?"),

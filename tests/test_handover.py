@@ -99,3 +99,14 @@ def test_an_answer_goes_to_both_owners(desk, tmp_path):
     handover.send(desk, ready(desk), tmp_path / "run")
     for path in mails(tmp_path):
         assert "Reply-To: Ann <ann@example.com>, Bob <bob@example.com>" in path.read_text()
+
+
+def test_the_projects_own_mail_template_wins(desk, tmp_path):
+    """A project that ships mail.html.j2 is written to its readers in its own words."""
+    own = tmp_path / "templates"
+    own.mkdir()
+    (own / "mail.html.j2").write_text("<p>Our own words.</p>")
+    desk = replace(desk, project=config.load(tmp_path))
+    handover.send(desk, ready(desk), tmp_path / "run")
+    assert all(b"Our own words." in path.read_bytes() for path in mails(tmp_path))
+    assert len(mails(tmp_path)) == 2

@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,6 +23,7 @@ from traitlets.config import Config
 
 from runner.document.blocks import document_of
 from runner.errors import ConfigError, ReportStopped, Trouble
+from runner.ledger import Ledger, Result, Run
 from runner.model import BLOCK_MIME, SCRAP_MIME, Figure, Finding, Level
 from runner.notebook import Prior, Report, charts, project, warehouse
 from runner.notebook.bands import Metric
@@ -158,6 +159,20 @@ class TestReading:
             frame = report.records("daily_growth", "day", date(2017, 1, 1), date(2017, 11, 15))
         assert frame.empty
         assert shown[0].scraps["source:daily_growth (day record)"]["note"] == "nothing recorded"
+
+    def test_records_of_a_ledger_by_address(self, report, folder):
+        """A ledger that settings name by a database address is read where it is."""
+        address = f"sqlite+pysqlite:///{folder / 'elsewhere.sqlite'}"
+        (folder / "config" / "settings.yml").write_text(f"ledger: {address}\n")
+        row = {"columns": ["day", "revenue"], "rows": [["2017-11-15", 5.0]]}
+        ledger = Ledger.open(address)
+        run = Run("r1", "daily_growth", "2017-11-15", "", datetime(2017, 11, 16, tzinfo=UTC))
+        ledger.begin(run)
+        ledger.finish(Result(run, records={"daily": row}))
+        ledger.close()
+        with cell():
+            frame = report.records("daily_growth", "daily", date(2017, 11, 1), date(2017, 11, 15))
+        assert frame.to_dict("records") == [{"day": "2017-11-15", "revenue": 5.0}]
 
     def test_a_missing_config_file(self, report, folder):
         """A config file that a report needs and that is not there is an error that names it."""

@@ -380,6 +380,37 @@ def test_a_runner_killed_between_ledger_and_shelf_is_made_good(tmp_path):
     assert list((found.reports / shelf.WORK).iterdir()) == []
 
 
+def test_one_folder_that_cannot_be_moved_stops_nobody(tmp_path, make, caplog):
+    """A finished run whose place is taken by a file is told and left; other reports are made."""
+    folder = project(tmp_path, "good", "raises")
+    found = config.load(folder)
+    kept = Ledger.open(found.ledger)
+    run = Run("r1", "raises", DAY, "", running.datetime.now(running.UTC), process=replace(Process.this(), started="1"))
+    kept.begin(run)
+    shelf.put(shelf.work(found, "r1"), "manifest.json", "{}")
+    kept.mark(replace(run, status=Status.READY, folder="reports/raises", finished_at=run.started_at))
+    kept.close()
+    write(found.reports / "raises", "in the way")
+    code, made = make(folder, "good")
+    assert (code, made["good"]["status"]) == (0, "delivered")
+    assert "r1 cannot be settled" in caplog.text
+    assert (shelf.work(found, "r1") / "manifest.json").is_file()
+
+
+def test_a_run_that_cannot_be_kept_ends_as_failed(tmp_path, make):
+    """When the ledger refuses what a run leaves, the run is failed at once, not running, and goes to nobody."""
+    folder = project(tmp_path, "day_twice")
+    code, made = make(folder, "day_twice")
+    assert (code, made["day_twice"]["status"]) == (1, "failed")
+    assert "could not be kept" in made["day_twice"]["message"]
+    kept = ledger(folder)
+    (run,) = kept.runs("day_twice")
+    assert run.status is Status.FAILED
+    assert kept.records("day_twice", "daily", DAY, DAY) == []
+    kept.close()
+    assert (finished(folder), mails(folder)) == ([], [])
+
+
 def test_the_work_of_a_living_runner_is_left_alone(tmp_path):
     """Another runner that starts meanwhile does not take it for a leftover."""
     found = config.load(project(tmp_path, "good"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -58,6 +59,39 @@ def test_a_figure_with_nothing_to_print_is_refused(change):
     """What a reader would see as a blank, a nan or a list stops the report."""
     with pytest.raises(ReportStopped):
         scraps.read(glued(("figure:revenue", {**FIGURE, **change})))
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "is_said"),
+    [
+        (12.5, "12.50", True),
+        (12.5, "$99,999", False),
+        (-1234.4, "\u2212$1,234", True),
+        (-1234.4, "$1,234", False),
+        (0.1234, "12.3%", True),
+        (0.1234, "12.4%", False),
+        (0.012, "+1.2 pp", True),
+        (7, "seven", True),
+        (True, "1", False),
+    ],
+)
+def test_a_figure_is_printed_as_the_number_it_is(value, text, is_said):
+    """A text with one number must be the figure's value, rounded as it is printed; words are let be."""
+    figure = glued(("figure:revenue", {**FIGURE, "value": value, "text": text}))
+    if is_said:
+        assert scraps.read(figure).figures[0].text == text
+    else:
+        with pytest.raises(ReportStopped, match="revenue"):
+            scraps.read(figure)
+
+
+def test_a_finding_told_must_be_in_the_notebook():
+    """What a check said is compared whole: a finding that is gone, or that says otherwise now, stops the report."""
+    nb = glued(("finding:rows", FINDING))
+    scraps.compare(nb, json.dumps(["finding:rows", FINDING]) + "\n")
+    for told in ({**FINDING, "level": "stop"}, {**FINDING, "check": "other"}):
+        with pytest.raises(ReportStopped, match="was made, but its result is not in the notebook's output"):
+            scraps.compare(nb, json.dumps(["finding:rows", told]) + "\n")
 
 
 def test_a_figure_glued_twice_is_refused():

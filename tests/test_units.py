@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import date
 
 import pandas as pd
@@ -262,21 +261,3 @@ class TestOverlap:
         """Before the second campaign starts no unit is in another one."""
         shop, _ = trial(tmp_path)
         assert units.overlap(shop, 7, Span(SPAN.first, date(2017, 3, 20))) == {"treated": 0.0, "control": 0.0}
-
-
-class TestFirstDay:
-    def test_is_the_earliest(self, tmp_path):
-        """The data begin on the day of their first line."""
-        assert units.first_day(opened(tmp_path, LINES)) == date(2017, 1, 1)
-
-    def test_of_nothing_lies_after_everything(self, tmp_path):
-        """An empty warehouse begins after any day, so that no past is long enough."""
-        assert units.first_day(opened(tmp_path)) > date(9000, 1, 1)
-
-
-def test_a_unit_counts_once_for_each_arm(tmp_path):
-    """A household that was assigned twice to a campaign is one treated unit."""
-    shop = opened(tmp_path, LINES, experiments=EXPERIMENTS, assignments=[(7, 1), (7, 1)])
-    units.collect(shop, 7, units.windows(SPAN, SPAN.last), COSTS)
-    assert units.moments(shop, "profit", "pre")["treated"]["n"] == 1
-    assert not math.isnan(units.moments(shop, "baskets", "pre")["control"]["yy"])

@@ -8,7 +8,7 @@ The comparison window has the same length and the same weekdays, in the weeks ju
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import duckdb
 import pandas as pd
@@ -196,9 +196,3 @@ def overlap(connection: duckdb.DuckDBPyConnection, experiment: int, span: Span) 
         [experiment, span.last, span.first],
     ).fetchall()
     return {str(arm): float(share) for arm, share in rows}
-
-
-def first_day(connection: duckdb.DuckDBPyConnection) -> date:
-    """The first day of the data."""
-    row = connection.execute("SELECT min(day) FROM transactions").fetchone()
-    return row[0] if row and row[0] else date.max - timedelta(days=1)
