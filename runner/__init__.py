@@ -11,8 +11,9 @@ A map of this folder, from the top floor down; imports run this way only::
     document/    executed notebook -> blocks -> HTML and PDF, and back again
     notebook/    what notebooks import: the warehouse, checks, charts, figures
     ledger.py    the database of runs, findings, figures, records and deliveries
+    plan/        the management plan: deadlines, rota, incidents, runbooks, duties; pure
     metrics/     the arithmetic, unit-tested
-    config.py    config/*.yml -> frozen objects
+    config/      config/*.yml -> frozen objects
     model.py     the frozen objects everyone speaks in
     errors.py    the error tree
     light.py     nbformat without its slowest import

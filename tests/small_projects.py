@@ -32,7 +32,7 @@ PIPELINE = """\
     title: {name}
     notebook: {notebook}.ipynb
     period: day
-    deadline: by nine
+    deadline: daily by 09:00
     owners: {{primary: ann, secondary: bob, because: They asked.}}
     readers: [owners]
     sources: []

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from runner import config
+from runner.config import files
 from runner.errors import ConfigError
 from runner.notebook import contracts, experiments
 from tests.small_projects import change, finished, project, runner, write
@@ -125,10 +126,10 @@ def test_a_file_of_another_shape_is_an_error_and_never_a_crash(folder, text):
 
 def test_the_models_know_what_the_notebooks_know():
     """The same keys, types and assignments on both sides."""
-    assert set(config._Rules.model_fields) == contracts.KEYS
-    assert set(config._Contract.model_fields) == contracts.TOP_KEYS
-    assert set(get_args(config._Rules.model_fields["type"].annotation)) == set(contracts.TYPES)
-    assert get_args(config._Design.model_fields["assignment"].annotation) == experiments.ASSIGNMENTS
+    assert set(files.ColumnRules.model_fields) == contracts.KEYS
+    assert set(files.Contract.model_fields) == contracts.TOP_KEYS
+    assert set(get_args(files.ColumnRules.model_fields["type"].annotation)) == set(contracts.TYPES)
+    assert get_args(files.Design.model_fields["assignment"].annotation) == experiments.ASSIGNMENTS
 
 
 def test_an_experiment_may_be_quoted(folder):

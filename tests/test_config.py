@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner import config
+from runner.config import yaml
 from runner.errors import ConfigError, UsageError
 from tests.small_projects import PIPELINE, change, project, write
 
@@ -225,7 +226,7 @@ def test_our_own_project_has_the_plans_five_pipelines_and_owners():
     folder = Path(__file__).parents[1]
     missing = [line for line in _told_or_nothing(folder) if "notebook" not in line]
     assert missing == []
-    data, _, doubles = config._parse((folder / "config/pipelines.yml").read_text(encoding="utf-8"))
+    data, _, doubles = yaml.parse((folder / "config/pipelines.yml").read_text(encoding="utf-8"))
     assert not doubles
     owners = {
         name: (entry["owners"]["primary"][-1], entry["owners"]["secondary"][-1])

@@ -39,6 +39,7 @@ def design_of(folder: Path, experiment: int) -> Design:
                 f"config/experiments.yml: {part!r} is no entry.", "Write {assignment: …, planned_share: …}."
             )
         given.update(part)
+    given.pop("begins", None)  # when it begins matters to its deadline alone
     unknown = sorted(set(given) - {"assignment", "planned_share"})
     if unknown:
         raise ConfigError(f"config/experiments.yml: unknown key {unknown[0]!r}.", "Use assignment and planned_share.")

@@ -17,8 +17,11 @@ from runner.config import WAREHOUSE, Pipeline, Project
 from runner.ledger import Ledger
 from runner.report import notebooks
 
-#: Files of config/ that a report does not depend on, or of which only one entry counts.
-_ELSEWHERE = {"people.yml", "pipelines.yml"}
+#: Files of config/ that a report does not depend on, or of which only a part counts.
+_ELSEWHERE = {"people.yml", "pipelines.yml", "settings.yml", "oncall.yml", "duties.yml"}
+#: What of a pipeline's entry and of the settings does not show in a report: who reads it, when it is made, who is told.
+_OPERATING = {"readers", "limit", "cell_limit", "ready_by", "room", "usual", "no_use_after"}
+_SHOWN = {"company", "time_zone", "confidential", "sender"}
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,13 @@ def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> d
     package = Path(runner.__file__).parent
     found = {
         f"notebooks/{pipeline.notebook}": _notebook_digest(project.notebook(pipeline)),
-        f"config/pipelines.yml:{pipeline.name}": digest_of(_entry(pipeline)),
+        f"config/pipelines.yml:{pipeline.name}": digest_of(pipeline.model_dump(exclude=_OPERATING)),
+        "config/settings.yml": digest_of(project.settings.model_dump(include=_SHOWN)),
     }
     found |= _named("notebooks", folder := project.notebook(pipeline).parent, sorted(folder.rglob("*.py")))
-    config = (path for path in _files(project.folder / "config") if path.name not in _ELSEWHERE)
+    config = (
+        path for path in _files(project.folder / "config") if path.name not in _ELSEWHERE and path.suffix == ".yml"
+    )
     found |= {f"config/{path.relative_to(project.folder / 'config').as_posix()}": file_digest(path) for path in config}
     for number, folder in enumerate(templates):
         found |= _named(f"templates[{number}]", folder, _files(folder))
@@ -65,11 +71,6 @@ def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> d
 @cache
 def _package(package: Path) -> dict[str, str]:
     return _named("runner", package, (path for path in _files(package) if path.suffix == ".py"))
-
-
-def _entry(pipeline: Pipeline) -> dict[str, Any]:
-    """What of a pipeline's entry shows in its report; who reads it, and how long it may run, does not."""
-    return pipeline.model_dump(exclude={"readers", "limit", "cell_limit"})
 
 
 def _named(name: str, folder: Path, paths: Iterable[Path]) -> dict[str, str]:

@@ -30,8 +30,8 @@ from runner.errors import (
     UsageError,
 )
 from runner.ledger import Ledger, Result, Run
-from runner.metrics.periods import Span
 from runner.model import Decision, Figure, Finding, Level, Scraps, Status
+from runner.plan.periods import Period, period_of
 from runner.report import gate, handover, inputs, notebooks, parameters, scraps, shelf
 from runner.report.execute import Progress, Request, Stop, execute
 from runner.report.inputs import Inputs
@@ -88,14 +88,6 @@ class Ctx:
     clock: Clock
     stop: Stop
     tell: Callable[[Step], None]
-
-
-@dataclass(frozen=True)
-class Period:
-    """What a report is about: its key in folders and ledger, and its words for people."""
-
-    key: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -199,8 +191,7 @@ def _period(job: Job) -> tuple[Period, dict[str, str]]:
     if job.pipeline.period != "experiment":
         if job.experiment is not None:
             raise UsageError(f"{job.pipeline.name} is not about an experiment.", "Leave --experiment out.")
-        period = _week(day) if job.pipeline.period == "week" else Period(job.as_of, _words(day))
-        return period, {"as_of": job.as_of}
+        return period_of(job.pipeline.period, day), {"as_of": job.as_of}
     experiment = str(job.experiment if job.experiment is not None else job.pipeline.experiment)
     if (
         len(experiment) > 64
@@ -208,20 +199,7 @@ def _period(job: Job) -> tuple[Period, dict[str, str]]:
         or not experiment.strip(".")
     ):
         raise UsageError(f"No experiment is called {experiment!r}.", "Use up to 64 letters, digits, . _ and -.")
-    # Another look at the same experiment is another period: its figures may differ without being a restatement.
-    key = f"experiment-{experiment}@{job.as_of}"
-    text = f"Experiment {experiment}, as of {_words(day)}"
-    return Period(key, text), {"as_of": job.as_of, "experiment": experiment}
-
-
-def _week(day: date) -> Period:
-    """The last whole week, Monday to Sunday, before a day: asked for on any day of the week after, it is the same."""
-    last = day - timedelta(days=day.isoweekday())
-    return Period(f"{last:%G-W%V}", f"Week of {Span(last - timedelta(days=6), last).text}")
-
-
-def _words(day: date) -> str:
-    return f"{day:%A} {day.day} {day:%B %Y}"
+    return period_of("experiment", day, experiment), {"as_of": job.as_of, "experiment": experiment}
 
 
 def _day(text: str) -> date:

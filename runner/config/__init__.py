@@ -1,0 +1,84 @@
+"""`config/*.yml` -> frozen objects. Every error names the file, the key, what is wrong and the remedy, all at once.
+
+A map of this folder, from the bottom up::
+
+    promise.py    the words of a deadline
+    values.py     what one value may be
+    files.py      the files as models
+    yaml.py       YAML without its surprises
+    names.py      the known name that was meant
+    reading.py    one file -> its model, or every problem in it
+    project.py    the folder as a whole
+    agreement.py  what the files say of each other
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from runner.config.agreement import disagreements
+from runner.config.files import (
+    WAREHOUSE,
+    Engineer,
+    Experiments,
+    Holidays,
+    OnCall,
+    Owners,
+    People,
+    Person,
+    Pipeline,
+    Pipelines,
+    Settings,
+)
+from runner.config.project import Project
+from runner.config.reading import Found, error_of, read, read_optional
+from runner.errors import ConfigError
+
+__all__ = [
+    "WAREHOUSE",
+    "Engineer",
+    "Experiments",
+    "Holidays",
+    "OnCall",
+    "Owners",
+    "People",
+    "Person",
+    "Pipeline",
+    "Project",
+    "Settings",
+    "load",
+]
+
+
+def load(folder: Path) -> Project:
+    """The project in `folder`.
+
+    Raises ConfigError that lists every problem found in the files of config/, also in those that notebooks alone read.
+    """
+    folder = folder.resolve()
+    if not (folder / "config" / "pipelines.yml").is_file():
+        raise ConfigError(
+            f"{folder} is not a project: it has no config/pipelines.yml.",
+            "Go to a project's folder, name one with --project DIR, or make one with: runner init DIR",
+        )
+    found = Found(folder)
+    settings = read("config/settings.yml", Settings, found)
+    people = read("config/people.yml", People, found)
+    pipelines = read("config/pipelines.yml", Pipelines, found)
+    others = read_optional(found)
+    if settings and people and pipelines:
+        project = Project(folder, settings, people, pipelines.pipelines, **_chosen(others))
+        for file, where, shown, what in disagreements(project):
+            found.add(file, where, what, shown=shown)
+        if not found.problems:
+            return project
+    raise error_of(found.problems)
+
+
+def _chosen(others: dict[type[BaseModel], BaseModel]) -> dict[str, Any]:
+    """What of the optional files the software itself reads."""
+    wanted = {"holidays": Holidays, "experiments": Experiments, "oncall": OnCall}
+    return {name: others[model] for name, model in wanted.items() if model in others}

@@ -1,0 +1,105 @@
+"""What the files of config/ say of each other: where it stands, the key that is shown, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runner.config.files import WAREHOUSE, OnCall, Pipeline
+from runner.config.names import known
+from runner.config.project import Project
+from runner.config.values import local_time
+from runner.config.yaml import Where
+
+Wrong = tuple[str, Where, Where, str]
+
+PIPELINES = "config/pipelines.yml"
+ONCALL = "config/oncall.yml"
+
+
+def disagreements(project: Project) -> Iterator[Wrong]:
+    """(file, key, key as shown, what is wrong) of everything in which two files do not fit together."""
+    for pipeline in project.pipelines.values():
+        entry = ("pipelines", pipeline.name)
+        for where, what in _wrong(project, pipeline):
+            yield PIPELINES, (*entry, *where), (*entry, *(part for part in where if isinstance(part, str))), what
+    yield from _cycles(project)
+    yield from _rota(project)
+
+
+def _wrong(project: Project, pipeline: Pipeline) -> Iterator[tuple[Where, str]]:
+    """Pairs of key and what is wrong with it."""
+    engineers, readers = project.people.engineers, project.people.readers
+    for role in ("primary", "secondary"):
+        name = getattr(pipeline.owners, role)
+        if name not in engineers:
+            yield ("owners", role), f"no engineer {name!r} in config/people.yml. {known(name, engineers)}"
+    if pipeline.owners.primary == pipeline.owners.secondary:
+        yield ("owners", "secondary"), "is the primary too. Name another engineer: someone must step in."
+    for number, name in enumerate(pipeline.readers):
+        if name not in readers:
+            yield ("readers", number), f"no list {name!r} in config/people.yml. {known(name, readers)}"
+    for number, name in enumerate(pipeline.inputs):
+        if name not in project.pipelines:
+            yield ("inputs", number), f"no pipeline is called {name!r}. {known(name, project.pipelines)}"
+    yield from _wrong_files(project, pipeline)
+
+
+def _wrong_files(project: Project, pipeline: Pipeline) -> Iterator[tuple[Where, str]]:
+    if not pipeline.notebook.endswith(".ipynb") or not project.notebook(pipeline).is_file():
+        yield ("notebook",), f"there is no notebook notebooks/{pipeline.notebook}. Write it, or correct the name."
+    for number, source in enumerate(pipeline.sources):
+        if source != WAREHOUSE and not (project.folder / source).is_file():
+            yield ("sources", number), f"there is no file {source}. Name a file of this project, or `{WAREHOUSE}`."
+    if (pipeline.experiment is not None) != (pipeline.period == "experiment"):
+        yield ("experiment",), "belongs to `period: experiment`, and to no other. Add or remove one of the two."
+    if project.reports / pipeline.name == project.maildir:
+        yield (), "has the name of the folder of mails. Rename the pipeline, or set maildir in settings.yml."
+
+
+def _cycles(project: Project) -> Iterator[Wrong]:
+    """One problem for each pipeline that would wait for itself."""
+    for name in project.pipelines:
+        path = _way_back(project, name)
+        if path:
+            text = " needs ".join(path)
+            where = ("pipelines", name, "inputs")
+            yield PIPELINES, where, where, f"a circle: {text}. Remove one input."
+
+
+def _way_back(project: Project, start: str) -> tuple[str, ...]:
+    trails: list[tuple[str, ...]] = [(start,)]
+    seen: set[str] = set()
+    while trails:
+        trail = trails.pop()
+        for name in getattr(project.pipelines.get(trail[-1]), "inputs", ()):
+            if name == start:
+                return (*trail, name)
+            if name not in seen:
+                seen.add(name)
+                trails.append((*trail, name))
+    return ()
+
+
+def _rota(project: Project) -> Iterator[Wrong]:
+    """Names in the rota that are nobody's, and spans that end before they begin."""
+    if project.oncall is None:
+        return
+    engineers = project.people.engineers
+    for where, name in _named(project.oncall):
+        if name not in engineers:
+            shown = tuple(part for part in where if isinstance(part, str))
+            yield ONCALL, where, shown, f"no engineer {name!r} in config/people.yml. {known(name, engineers)}"
+    for part in ("overrides", "away"):
+        for number, span in enumerate(getattr(project.oncall, part)):
+            if local_time(span.begins) >= local_time(span.ends):
+                yield ONCALL, (part, number, "ends"), (part, "ends"), "does not come after begins. Exchange the two."
+
+
+def _named(oncall: OnCall) -> Iterator[tuple[Where, str]]:
+    """Every place of the rota that names an engineer."""
+    for part, key in (("rotation", "order"), ("holidays", "primary")):
+        for number, entry in enumerate(getattr(oncall, part)):
+            yield from (((part, number, key, place), name) for place, name in enumerate(getattr(entry, key)))
+    for part, key in (("overrides", "primary"), ("away", "who")):
+        for number, entry in enumerate(getattr(oncall, part)):
+            yield (part, number, key), getattr(entry, key)

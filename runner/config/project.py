@@ -1,0 +1,74 @@
+"""A project: a folder whose config/ was read and found to be in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.config.files import Experiments, Holidays, OnCall, People, Person, Pipeline, Settings
+from runner.config.names import known
+from runner.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with `config/` and `notebooks/`, read and found to be in order."""
+
+    folder: Path
+    settings: Settings
+    people: People
+    pipelines: Mapping[str, Pipeline]
+    holidays: Holidays = field(default_factory=Holidays)
+    experiments: Experiments = field(default_factory=Experiments)
+    oncall: OnCall | None = None
+
+    @property
+    def reports(self) -> Path:
+        """Where finished reports lie: reports/<pipeline>/<period>/<run>/."""
+        return self.folder / "reports"
+
+    @property
+    def maildir(self) -> Path:
+        """Where finished messages lie."""
+        return self.folder / self.settings.maildir
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's database address."""
+        text = self.settings.ledger
+        return text if "://" in text else f"sqlite:///{self.folder / text}"
+
+    @property
+    def templates(self) -> tuple[Path, ...]:
+        """The project's own folder of templates, if it has one; it comes before those shipped."""
+        own = self.folder / "templates"
+        return (own,) if own.is_dir() else ()
+
+    def notebook(self, pipeline: Pipeline) -> Path:
+        """The notebook of a pipeline."""
+        return self.folder / "notebooks" / pipeline.notebook
+
+    def readers(self, pipeline: Pipeline) -> tuple[Person, ...]:
+        """Everyone on the pipeline's lists, each address once."""
+        people = (person for name in pipeline.readers for person in self.people.readers[name])
+        return tuple({person.email.lower(): person for person in people}.values())
+
+    def pipeline(self, name: str) -> Pipeline:
+        """The pipeline of this name. Raises UsageError with the nearest name."""
+        if name not in self.pipelines:
+            raise UsageError(f"No pipeline is called {name!r}.", known(name, self.pipelines))
+        return self.pipelines[name]
+
+    def in_order(self) -> tuple[Pipeline, ...]:
+        """All pipelines, inputs first, otherwise as written."""
+        done: dict[str, Pipeline] = {}
+
+        def place(pipeline: Pipeline) -> None:
+            for name in pipeline.inputs:
+                place(self.pipelines[name])
+            done.setdefault(pipeline.name, pipeline)
+
+        for pipeline in self.pipelines.values():
+            place(pipeline)
+        return tuple(done.values())

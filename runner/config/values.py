@@ -1,0 +1,186 @@
+"""What one value of config/ may be: each type refuses with one sentence that says how it should look."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import holidays
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from runner.config import promise
+
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+# What a value may be: each refuses with one sentence that says how it should look.
+
+
+def _seconds(text: Any) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text) if isinstance(text, str) else None
+    if not found or not float(found[1]):
+        raise ValueError("write a length of time as a number and a unit: 90 s, 10 min, 2 h, 30 d")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("write a time zone by its place: America/New_York, Europe/Berlin, UTC") from error
+    return name
+
+
+def _email(text: str) -> str:
+    if not re.fullmatch(r"[^\s@<>,;\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", text):
+        raise ValueError("write one address: name@example.com")
+    return text
+
+
+def _inside(text: str) -> str:
+    path = Path(text)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError("write a path relative to the project's folder, without ..")
+    return text
+
+
+def _ledger(text: str) -> str:
+    if "://" not in text:
+        return _inside(text)
+    scheme = text.partition("://")[0]
+    if scheme != "sqlite" and "+" not in scheme:
+        raise ValueError(f"name the driver in the address: {scheme}+DRIVER://…, such as postgresql+psycopg://…")
+    return text
+
+
+def _line(text: str) -> str:
+    if not text.strip() or "\n" in text.strip():
+        raise ValueError("write one line of text")
+    return text.strip()
+
+
+def _day(text: str) -> str:
+    if not is_day(text):
+        raise ValueError("write a day as YYYY-MM-DD, such as 2017-06-10")
+    return text
+
+
+def _closed(text: str) -> str:
+    if not is_day(text) and not is_day(f"2000-{text}"):
+        raise ValueError('write "MM-DD" for every year, such as "12-25", or one day as YYYY-MM-DD')
+    return text
+
+
+def is_day(text: str) -> bool:
+    """Whether a text is one day, written as YYYY-MM-DD."""
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def wall_time(text: str) -> dt.time:
+    """A time of the day, `09:00`. Raises ValueError on anything else."""
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError("write a time of the day as HH:MM on a 24-hour clock, such as 09:00")
+    return dt.time.fromisoformat(text)
+
+
+def week_time(text: str) -> tuple[int, dt.time]:
+    """A time of the week, `Thursday 09:00`, as weekday (Monday is 0) and time. Raises ValueError on anything else."""
+    name, _, at = text.partition(" ")
+    if name not in WEEKDAYS:
+        raise ValueError("write a weekday and a time: Thursday 09:00")
+    return WEEKDAYS.index(name), wall_time(at)
+
+
+def year_time(text: str) -> tuple[int, int, dt.time]:
+    """A time of every year, `12-24 09:00`, as month, day and time. Raises ValueError on anything else."""
+    day, _, at = text.partition(" ")
+    if not is_day(f"2001-{day}"):  # not a leap year: 02-29 does not come every year
+        raise ValueError("write a day of every year and a time: 12-24 09:00")
+    return int(day[:2]), int(day[3:]), wall_time(at)
+
+
+def local_time(text: str) -> dt.datetime:
+    """One time of one day, `2017-08-01 09:00`, without a zone: the file names it. Raises ValueError otherwise."""
+    day, _, at = text.partition(" ")
+    if not is_day(day):
+        raise ValueError("write a day and a time: 2017-08-01 09:00")
+    return dt.datetime.combine(dt.date.fromisoformat(day), wall_time(at))
+
+
+def _channel(text: str) -> str:
+    if not re.fullmatch(r"env:[A-Z][A-Z0-9_]*", text):
+        raise ValueError(
+            "write env:NAME, where the environment variable NAME (or the file that NAME_FILE names) holds an address "
+            "such as ntfy://… or slack://…; addresses hold secrets and have no place in config/"
+        )
+    return text
+
+
+def _calendar(name: str) -> str:
+    if name not in holidays.list_supported_countries() and name not in holidays.list_supported_financial():
+        raise ValueError("write a calendar of the package holidays: a market such as NYSE, a country such as US")
+    return name
+
+
+def _checked(read: Callable[[str], Any]) -> AfterValidator:
+    """Keeps the text, once `read` has understood it."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return AfterValidator(check)
+
+
+def _number(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*", text):
+        raise ValueError("write the experiment's number, such as 30")
+    return text
+
+
+def _shares(goods: Mapping[str, float]) -> Mapping[str, float]:
+    if "*" not in goods:
+        raise ValueError('has no key "*", which costs every department that is not named. Add one, such as "*": 0.65')
+    return goods
+
+
+def _bound(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("should be a number, or a day for columns of type day or time")  # noqa: TRY004 - pydantic's
+    return value
+
+
+def _listed(values: Any) -> Any:
+    if not isinstance(values, list) or not all(isinstance(value, str | int | float) for value in values):
+        raise ValueError("should be a list of texts or numbers: [A, B]")
+    return values
+
+
+Line = Annotated[str, AfterValidator(_line)]
+Email = Annotated[str, AfterValidator(_email)]
+Inside = Annotated[str, AfterValidator(_inside)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Zone = Annotated[str, AfterValidator(_zone)]
+LedgerPlace = Annotated[str, AfterValidator(_ledger)]
+Day = Annotated[str, AfterValidator(_day)]
+ClosedDay = Annotated[str, AfterValidator(_closed)]
+Number = Annotated[str, AfterValidator(_number)]
+Shares = Annotated[Mapping[str, Annotated[float, Field(ge=0, le=2)]], AfterValidator(_shares)]
+Bound = Annotated[Any, AfterValidator(_bound)]
+Listed = Annotated[Any, AfterValidator(_listed)]
+WallTime = Annotated[str, _checked(wall_time)]
+WeekTime = Annotated[str, _checked(week_time)]
+YearTime = Annotated[str, _checked(year_time)]
+LocalTime = Annotated[str, _checked(local_time)]
+Promised = Annotated[str, _checked(promise.parse)]
+Channel = Annotated[str, AfterValidator(_channel)]
+CalendarName = Annotated[str, AfterValidator(_calendar)]
