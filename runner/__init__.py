@@ -2,15 +2,16 @@
 
 A map of this folder, from the top floor down; imports run this way only::
 
-    cli.py       words in, one call, text and exit code out
-    running.py   one report or all of them, side by side; signals
+    cli/         words in, one call, text and exit code out
+    commands/    the work of each command
     screen.py    what a person or a machine sees of it: bars, lines, JSON
     starter.py   the small project that `runner init` writes
+    scheduler/   what is owed, what is due, what must be told
     report/      one report, stage by stage: check, execute, gate, render, proof, hand over
     delivery/    mail: compose apart from post
     document/    executed notebook -> blocks -> HTML and PDF, and back again
     notebook/    what notebooks import: the warehouse, checks, charts, figures
-    ledger.py    the database of runs, findings, figures, records and deliveries
+    ledger/      the database of all that was owed, done and told
     plan/        the management plan: deadlines, rota, incidents, runbooks, duties; pure
     metrics/     the arithmetic, unit-tested
     config/      config/*.yml -> frozen objects

@@ -37,6 +37,23 @@ class Trouble(StrEnum):
     PROOF_FAILED = "proof failed"
     DELIVERY_FAILED = "delivery failed"
 
+    @property
+    def retry(self) -> bool:
+        """Whether trying again, with nothing changed by a person, can help."""
+        return self in _PASSING
+
+
+#: Troubles that may pass by themselves.
+_PASSING = frozenset(
+    {
+        Trouble.SOURCE_UNAVAILABLE,
+        Trouble.KERNEL_DIED,
+        Trouble.DEADLINE_PASSED,
+        Trouble.INTERRUPTED,
+        Trouble.DELIVERY_FAILED,
+    }
+)
+
 
 class RunnerError(Exception):
     """Anything this software says no to: one sentence of what happened and one of the remedy."""

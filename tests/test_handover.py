@@ -54,7 +54,7 @@ def test_a_message_written_but_not_noted_is_not_written_twice(desk, tmp_path):
     """Killed between writing and noting: the same Message-ID is found in the maildir."""
     run = ready(desk)
     handover.send(desk, run, tmp_path / "run")
-    with desk.ledger._write() as connection:
+    with desk.ledger.write() as connection:
         connection.exec_driver_sql("UPDATE deliveries SET sent_at = NULL")
     handover.send(desk, run, tmp_path / "run")
     assert len(mails(tmp_path)) == 2

@@ -22,8 +22,8 @@ FLOORS = (
     ("notebook", "document"),
     ("delivery",),
     ("report",),
-    ("screen", "starter"),
-    ("running",),
+    ("screen", "starter", "scheduler"),
+    ("commands",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
@@ -68,7 +68,7 @@ def test_every_room_has_a_floor():
     assert [room for room in rooms if not re.search(rf"^    {room}(\.py|/) ", drawn, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("package", ["config", "document", "plan", "report"])
+@pytest.mark.parametrize("package", ["cli", "commands", "config", "document", "ledger", "plan", "report", "scheduler"])
 def test_every_module_is_on_its_map(package):
     """The docstring of a package with many modules names each of them."""
     drawn = (ROOT / "runner" / package / "__init__.py").read_text()

@@ -273,7 +273,7 @@ def test_an_address_names_the_database_and_an_unknown_driver_is_told(tmp_path):
 def test_the_database_waits_for_writers_and_keeps_its_references(tmp_path):
     """WAL, foreign keys and a busy timeout are on in every connection."""
     ledger = Ledger.open(tmp_path / "l.sqlite")
-    with ledger._engine.connect() as connection:
+    with ledger.read() as connection:
         found = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "foreign_keys", "busy_timeout")

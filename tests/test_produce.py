@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import config, running
+from runner import config
+from runner.commands import reports as running
 from runner.ledger import Ledger, Process, Run
 from runner.model import Status
 from runner.report import inputs, notebooks, produce, shelf

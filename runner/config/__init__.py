@@ -3,6 +3,7 @@
 A map of this folder, from the bottom up::
 
     promise.py    the words of a deadline
+    rhythm.py     the words of a duty
     values.py     what one value may be
     files.py      the files as models
     yaml.py       YAML without its surprises
@@ -22,6 +23,8 @@ from pydantic import BaseModel
 from runner.config.agreement import disagreements
 from runner.config.files import (
     WAREHOUSE,
+    Duties,
+    Duty,
     Engineer,
     Experiments,
     Holidays,
@@ -39,6 +42,7 @@ from runner.errors import ConfigError
 
 __all__ = [
     "WAREHOUSE",
+    "Duty",
     "Engineer",
     "Experiments",
     "Holidays",
@@ -70,7 +74,7 @@ def load(folder: Path) -> Project:
     pipelines = read("config/pipelines.yml", Pipelines, found)
     others = read_optional(found)
     if settings and people and pipelines:
-        project = Project(folder, settings, people, pipelines.pipelines, **_chosen(others))
+        project = Project(folder, settings, people, pipelines.pipelines, **_chosen(others), runbooks=_runbooks(folder))
         for file, where, shown, what in disagreements(project):
             found.add(file, where, what, shown=shown)
         if not found.problems:
@@ -81,4 +85,11 @@ def load(folder: Path) -> Project:
 def _chosen(others: dict[type[BaseModel], BaseModel]) -> dict[str, Any]:
     """What of the optional files the software itself reads."""
     wanted = {"holidays": Holidays, "experiments": Experiments, "oncall": OnCall}
-    return {name: others[model] for name, model in wanted.items() if model in others}
+    chosen: dict[str, Any] = {name: others[model] for name, model in wanted.items() if model in others}
+    duties = others.get(Duties)
+    return chosen | ({"duties": duties.duties} if isinstance(duties, Duties) else {})
+
+
+def _runbooks(folder: Path) -> dict[str, str]:
+    """The text of each runbook by its file's name."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / "config/runbooks").glob("*.md"))}

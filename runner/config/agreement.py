@@ -14,6 +14,7 @@ Wrong = tuple[str, Where, Where, str]
 
 PIPELINES = "config/pipelines.yml"
 ONCALL = "config/oncall.yml"
+DUTIES = "config/duties.yml"
 
 
 def disagreements(project: Project) -> Iterator[Wrong]:
@@ -24,6 +25,7 @@ def disagreements(project: Project) -> Iterator[Wrong]:
             yield PIPELINES, (*entry, *where), (*entry, *(part for part in where if isinstance(part, str))), what
     yield from _cycles(project)
     yield from _rota(project)
+    yield from _duties(project)
 
 
 def _wrong(project: Project, pipeline: Pipeline) -> Iterator[tuple[Where, str]]:
@@ -103,3 +105,18 @@ def _named(oncall: OnCall) -> Iterator[tuple[Where, str]]:
     for part, key in (("overrides", "primary"), ("away", "who")):
         for number, entry in enumerate(getattr(oncall, part)):
             yield (part, number, key), getattr(entry, key)
+
+
+def _duties(project: Project) -> Iterator[Wrong]:
+    """Owners and pipelines of duties that there are not."""
+    engineers = project.people.engineers
+    for name, duty in project.duties.items():
+        if duty.owner != "on-call" and duty.owner not in engineers:
+            what = f"no engineer {duty.owner!r} in config/people.yml, and not `on-call`. {known(duty.owner, engineers)}"
+            yield DUTIES, ("duties", name, "owner"), ("duties", name, "owner"), what
+        if duty.shown_by and duty.shown_by.pipeline not in project.pipelines:
+            where = ("duties", name, "shown_by", "pipeline")
+            what = (
+                f"no pipeline is called {duty.shown_by.pipeline!r}. {known(duty.shown_by.pipeline, project.pipelines)}"
+            )
+            yield DUTIES, where, where, what

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from runner.config.rhythm import Rhythm
+from runner.config.rhythm import parse as parse_rhythm
 from runner.config.values import (
     Bound,
     CalendarName,
@@ -22,6 +25,7 @@ from runner.config.values import (
     LocalTime,
     Number,
     Promised,
+    Recurring,
     Seconds,
     Shares,
     WallTime,
@@ -200,6 +204,40 @@ class OnCall(Strict):
     away: tuple[Away, ...] = ()
 
 
+class Shown(Strict):
+    """The checks of a report that are a duty's evidence."""
+
+    pipeline: str
+    checks: Annotated[tuple[Line, ...], Field(min_length=1)]
+
+
+class Duty(Strict):
+    """One recurring duty: what, how often, whose (an engineer's key, or `on-call`), and how it is done."""
+
+    title: Line
+    every: Recurring
+    begins: Day
+    owner: str
+    how: str
+    shown_by: Shown | None = None
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """How often it is due."""
+        return parse_rhythm(self.every)
+
+    @property
+    def first(self) -> date:
+        """The local day from which it holds."""
+        return date.fromisoformat(self.begins)
+
+
+class Duties(Strict):
+    """`config/duties.yml`: the duties by name."""
+
+    duties: Mapping[Key, Duty] = Field(default_factory=dict)
+
+
 class Costs(Strict):
     """`config/costs.yml`: what the reports assume of costs."""
 
@@ -270,6 +308,7 @@ class Contract(Strict):
 OPTIONAL: Mapping[str, type[BaseModel]] = {
     "config/costs.yml": Costs,
     "config/oncall.yml": OnCall,
+    "config/duties.yml": Duties,
     "config/holidays.yml": Holidays,
     "config/experiments.yml": Experiments,
 }

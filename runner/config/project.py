@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.config.files import Experiments, Holidays, OnCall, People, Person, Pipeline, Settings
+from runner.config.files import Duty, Experiments, Holidays, OnCall, People, Person, Pipeline, Settings
 from runner.config.names import known
 from runner.errors import UsageError
 
@@ -22,6 +22,8 @@ class Project:
     holidays: Holidays = field(default_factory=Holidays)
     experiments: Experiments = field(default_factory=Experiments)
     oncall: OnCall | None = None
+    duties: Mapping[str, Duty] = field(default_factory=dict)
+    runbooks: Mapping[str, str] = field(default_factory=dict)  # file name -> markdown
 
     @property
     def reports(self) -> Path:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
 
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TIME = r"(?P<at>(?:[01]\d|2[0-3]):[0-5]\d)"
-_DAY = "|".join(_WEEKDAYS)
+_DAY = "|".join(WEEKDAYS)
 
 
 class When(StrEnum):
@@ -69,7 +69,7 @@ def parse(text: str) -> Promise:
 
 def _promise(when: When, parts: dict[str, str]) -> Promise:
     at = time.fromisoformat(parts["at"]) if parts.get("at") else None
-    weekday = _WEEKDAYS.index(parts["day"]) if parts.get("day") else None
+    weekday = WEEKDAYS.index(parts["day"]) if parts.get("day") else None
     if when is not When.ELAPSED:
         return Promise(when, at, weekday)
     span = timedelta(minutes=int(parts["n"]) * (60 if parts["unit"].startswith("hour") else 1))

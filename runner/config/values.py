@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import holidays
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from runner.config import promise
+from runner.config import promise, rhythm
+from runner.config.promise import WEEKDAYS
 
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 # What a value may be: each refuses with one sentence that says how it should look.
@@ -182,5 +182,6 @@ WeekTime = Annotated[str, _checked(week_time)]
 YearTime = Annotated[str, _checked(year_time)]
 LocalTime = Annotated[str, _checked(local_time)]
 Promised = Annotated[str, _checked(promise.parse)]
+Recurring = Annotated[str, _checked(rhythm.parse)]
 Channel = Annotated[str, AfterValidator(_channel)]
 CalendarName = Annotated[str, AfterValidator(_calendar)]

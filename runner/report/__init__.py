@@ -12,6 +12,7 @@ A map of this folder, in the order of the way::
     scraps.py      executed notebook -> figures, findings, records, sources
     gate.py        findings -> deliver, hold, stop
     proof.py       the finished files show what was checked
+    diary.py       what happened in a run, line by line
     shelf.py       run folders: worked on aside, renamed whole, tidied after a crash
     handover.py    one message for each reader
 """

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.errors import CellFailed, DeadlinePassed, Interrupted, KernelDied, ReportStopped, RunnerError
+from runner.errors import CellFailed, DeadlinePassed, Interrupted, KernelDied, ReportStopped, RunnerError, Trouble
 from runner.report import notebooks
 from runner.report.notebooks import NotebookNode
 from runner.report.processes import MARK, end_run
@@ -38,13 +38,31 @@ class Stop:
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
+        self._children: list[Stop] = []
         self.asked = False
+
+    def child(self) -> Stop:
+        """A stop that hears this one and can be asked by itself: for one run of several."""
+        made = Stop()
+        self._children.append(made)
+        if self.asked:
+            made.ask()
+        return made
 
     def ask(self) -> None:
         """Ask everyone to end. Safe in a signal handler, and more than once."""
         if not self.asked:
             self.asked = True
             os.close(self._write)
+            for child in self._children:
+                child.ask()
+
+    def close(self) -> None:
+        """Let go of the descriptors, once nobody waits on them any more."""
+        if not self.asked:
+            self.asked = True
+            os.close(self._write)
+        os.close(self._read)
 
     def fileno(self) -> int:
         """A descriptor that can be read once a stop is asked."""
@@ -291,7 +309,10 @@ def _cell_error(nb: NotebookNode, index: int, error: Any) -> RunnerError:
             "Take sys.exit out; to stop a report, call report.require or raise an error.",
         )
     text = _clean(f"{error.ename}: {error.evalue}".rstrip(": "))[:300].rstrip(".")
-    return CellFailed(f"{_where(nb, index)} failed: {text}.", "The notebook of this run shows the traceback.")
+    failed = CellFailed(f"{_where(nb, index)} failed: {text}.", "The notebook of this run shows the traceback.")
+    if error.ename == "PermissionError":
+        failed.trouble = Trouble.PERMISSION_REVOKED
+    return failed
 
 
 def _never_ran(nb: NotebookNode, index: int) -> RunnerError:

@@ -21,6 +21,8 @@ from runner.report import notebooks
 _ELSEWHERE = {"people.yml", "pipelines.yml", "settings.yml", "oncall.yml", "duties.yml"}
 #: What of a pipeline's entry and of the settings does not show in a report: who reads it, when it is made, who is told.
 _OPERATING = {"readers", "limit", "cell_limit", "ready_by", "room", "usual", "no_use_after"}
+#: Templates of messages that are no reports.
+_MESSAGES = {"runbook.md", "alert.html.j2"}
 _SHOWN = {"company", "time_zone", "confidential", "sender"}
 
 
@@ -64,7 +66,8 @@ def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> d
     )
     found |= {f"config/{path.relative_to(project.folder / 'config').as_posix()}": file_digest(path) for path in config}
     for number, folder in enumerate(templates):
-        found |= _named(f"templates[{number}]", folder, _files(folder))
+        shown = (path for path in _files(folder) if path.name not in _MESSAGES)
+        found |= _named(f"templates[{number}]", folder, shown)
     return found | _package(package)
 
 

@@ -29,10 +29,11 @@ from runner.errors import (
     Trouble,
     UsageError,
 )
-from runner.ledger import Ledger, Result, Run
+from runner.ledger import Fenced, Ledger, Result, Run
 from runner.model import Decision, Figure, Finding, Level, Scraps, Status
 from runner.plan.periods import Period, period_of
 from runner.report import gate, handover, inputs, notebooks, parameters, scraps, shelf
+from runner.report.diary import Diary
 from runner.report.execute import Progress, Request, Stop, execute
 from runner.report.inputs import Inputs
 from runner.report.notebooks import NotebookNode
@@ -88,6 +89,7 @@ class Ctx:
     clock: Clock
     stop: Stop
     tell: Callable[[Step], None]
+    lease: timedelta | None = None  # how long a run may stand still before another runner takes it over
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,7 @@ def _make(plan: Plan, made_of: Inputs | None, ctx: Ctx, error: RunnerError | Non
     run = _begin(plan, made_of, ctx)
     draft = Draft(plan, run, made_of, error=error)
     shelf.work(ctx.project, run.run).mkdir(parents=True)
+    _diary(run, ctx).note("run begins", parameters=dict(plan.values), inputs=run.inputs)
     for stage in (_execute, _read, _compare, _gate, _render, _prove):
         if draft.error is None and draft.run.decision is not Decision.STOP:
             draft = _attempt(stage, draft, ctx)
@@ -276,7 +279,7 @@ def _begin(plan: Plan, made_of: Inputs | None, ctx: Ctx) -> Run:
     name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     digest = made_of.digest if made_of else ""
     run = Run(name, plan.pipeline.name, plan.period.key, digest, now, parameters=plan.values)
-    ctx.ledger.begin(run)
+    ctx.ledger.begin(run, ctx.lease)
     return run
 
 
@@ -285,6 +288,7 @@ def _attempt(stage: Callable[[Draft, Ctx], Draft], draft: Draft, ctx: Ctx) -> Dr
     try:
         ctx.stop.check()
         ctx.tell(Step(draft.run.pipeline, stage.__name__.lstrip("_")))
+        _diary(draft.run, ctx).note("stage begins", stage=stage.__name__.lstrip("_"))
         return stage(draft, ctx)
     except RunnerError as error:
         return replace(draft, error=error)
@@ -309,8 +313,18 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
         cell_limit=pipeline.cell_limit,
         env=_env(draft, ctx),
     )
-    outcome = execute(request, lambda told: ctx.tell(_step(pipeline.name, told)), ctx.stop)
+    diary = _diary(run, ctx)
+
+    def told(progress: Progress) -> None:
+        ctx.tell(_step(pipeline.name, progress))
+        diary.note("cell begins", cell=progress.cell, of=progress.cells, heading=progress.heading)
+
+    outcome = execute(request, told, ctx.stop)
     return replace(draft, nb=outcome.notebook, error=outcome.error)
+
+
+def _diary(run: Run, ctx: Ctx) -> Diary:
+    return Diary(shelf.work(ctx.project, run.run), run, ctx.clock.now)
 
 
 def _step(pipeline: str, told: Progress) -> Step:
@@ -483,8 +497,11 @@ def _keep(draft: Draft, ctx: Ctx) -> Made:
     run, deliver = draft.run, draft.run.status is Status.READY and _wants_delivery(draft.plan, ctx)
     try:
         work = shelf.work(ctx.project, run.run)
+        _note_end(draft, ctx)
         _write(draft, ctx, work)
         ctx.ledger.finish(_result(draft, ctx, work, deliver=deliver))
+    except Fenced as error:
+        return _fenced(run, ctx, error)
     except Exception as error:  # noqa: BLE001 - a full disk, say: the run still ends, and truthfully
         return _lost(draft, ctx, error)
     shelf.move(ctx.project, run)
@@ -492,6 +509,16 @@ def _keep(draft: Draft, ctx: Ctx) -> Made:
         ctx.tell(Step(run.pipeline, "hand over"))
         return _hand_over(run, ctx)
     return replace(_made(run, ctx), remedy=_remedy(draft))
+
+
+def _note_end(draft: Draft, ctx: Ctx) -> None:
+    diary, run = _diary(draft.run, ctx), draft.run
+    for finding in draft.scraps.findings:
+        if finding.level is not Level.PASS:
+            diary.note("finding", check=finding.check, level=str(finding.level), message=finding.message)
+    if draft.error:
+        diary.note("error", error=type(draft.error).__name__, message=draft.error.what, remedy=draft.error.remedy)
+    diary.note("run ends", status=str(run.status), trouble=run.trouble and str(run.trouble), message=run.message)
 
 
 def _result(draft: Draft, ctx: Ctx, work: Path, *, deliver: bool) -> Result:
@@ -514,6 +541,13 @@ def _lost(draft: Draft, ctx: Ctx, error: Exception) -> Made:
     ctx.ledger.finish(Result(run))
     remedy = "Make room on the disk, or correct what is named, and run it again."
     return replace(_made(run, ctx), remedy=remedy, folder=None)
+
+
+def _fenced(run: Run, ctx: Ctx, error: Fenced) -> Made:
+    """The end of a run that stood still for so long that another runner took it over: nothing of it is kept."""
+    shelf.drop(ctx.project, run.run)
+    taken = ctx.ledger.run(run.run) or run
+    return replace(_made(taken, ctx), message=error.what, remedy=error.remedy, folder=None)
 
 
 def _ended(draft: Draft, ctx: Ctx) -> Run:

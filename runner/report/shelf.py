@@ -72,6 +72,11 @@ def move(project: Project, run: Run) -> Path:
     return target
 
 
+def drop(project: Project, run: str) -> None:
+    """Throw away what a run has built that must not appear."""
+    shutil.rmtree(work(project, run), ignore_errors=True)
+
+
 def _sync(folder: Path) -> None:
     """Bring a folder's files to the disk, so that a power cut leaves no empty file under a finished name."""
     for path in (*folder.rglob("*"), folder):

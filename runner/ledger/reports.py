@@ -1,53 +1,28 @@
-"""The ledger: runs, findings, figures, artifacts, deliveries and records, in SQLite or any database by address.
+"""Runs and all they leave: findings, figures, artifacts, deliveries and records, and who makes what at the moment.
 
-One transaction for each change of state. A run begins with a claim on its (pipeline, period), so that two runners never
-make the same report at once; a claim whose process is gone may be taken over. Instants are kept as aware UTC.
+A run begins with a claim on its (pipeline, period), so that two runners never make the same report at once. A claim is
+lost when its process is gone or its lease has run out; what the loser still hands in then is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from runner.errors import ConfigError, RunFailed, Trouble
+from runner.errors import RunFailed, Trouble
+from runner.ledger.process import Process
+from runner.ledger.store import Instant, Store, meta
 from runner.model import Decision, Figure, Finding, Status
 
-SCHEMA = 1
-BUSY = 30_000  # milliseconds that one writer waits for another
-
-
-class Instant(sa.types.TypeDecorator[datetime]):
-    """An aware instant in UTC, kept as text so that every database gives back the very same."""
-
-    impl = sa.String(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
-        """Refuse an instant without a zone; it would be a guess."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError("An instant needs its time zone.")
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Give back the aware instant."""
-        return None if value is None else datetime.fromisoformat(value)
-
-
-_meta = sa.MetaData()
-_version = sa.Table("schema_version", _meta, sa.Column("version", sa.Integer, primary_key=True))
 _runs = sa.Table(
     "runs",
-    _meta,
+    meta,
     sa.Column("run", sa.String(64), primary_key=True),
     sa.Column("pipeline", sa.String(64), nullable=False),
     sa.Column("period", sa.String(64), nullable=False),
@@ -63,17 +38,25 @@ _runs = sa.Table(
     sa.Column("folder", sa.Text),
     sa.Column("process", sa.JSON, nullable=False),
     sa.Index("runs_by_period", "pipeline", "period"),
+    sa.Index("runs_by_status", "status"),
+    sa.Index("runs_by_time", "pipeline", "started_at"),
+)
+_leases = sa.Table(
+    "leases",
+    meta,
+    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
+    sa.Column("until", Instant, nullable=False),
 )
 _claims = sa.Table(
     "claims",
-    _meta,
+    meta,
     sa.Column("pipeline", sa.String(64), primary_key=True),
     sa.Column("period", sa.String(64), primary_key=True),
     sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
 )
 _findings = sa.Table(
     "findings",
-    _meta,
+    meta,
     sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     sa.Column("check", sa.Text, nullable=False),
@@ -84,7 +67,7 @@ _findings = sa.Table(
 )
 _figures = sa.Table(
     "figures",
-    _meta,
+    meta,
     sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
     sa.Column("name", sa.String(128), primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),
@@ -98,7 +81,7 @@ _figures = sa.Table(
 )
 _artifacts = sa.Table(
     "artifacts",
-    _meta,
+    meta,
     sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
     sa.Column("path", sa.String(255), primary_key=True),
     sa.Column("sha256", sa.String(64), nullable=False),
@@ -106,7 +89,7 @@ _artifacts = sa.Table(
 )
 _deliveries = sa.Table(
     "deliveries",
-    _meta,
+    meta,
     sa.Column("pipeline", sa.String(64), primary_key=True),
     sa.Column("period", sa.String(64), primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True),
@@ -117,65 +100,13 @@ _deliveries = sa.Table(
 )
 _records = sa.Table(
     "records",
-    _meta,
+    meta,
     sa.Column("pipeline", sa.String(64), primary_key=True),
     sa.Column("name", sa.String(128), primary_key=True),
     sa.Column("day", sa.String(10), primary_key=True),
     sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
     sa.Column("values", sa.JSON, nullable=False),
 )
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that can be told from every other: by machine, boot, number and start."""
-
-    host: str
-    boot: str
-    pid: int
-    started: str
-
-    @classmethod
-    def this(cls) -> Process:
-        """The process that asks."""
-        pid = os.getpid()
-        return cls(socket.gethostname(), _boot(), pid, _start(pid))
-
-    @property
-    def gone(self) -> bool:
-        """Whether it has surely ended. Of another machine's process nothing is known: not gone."""
-        if self.host != socket.gethostname():
-            return False
-        return self.boot != _boot() or self.started != _start(self.pid)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return dict(vars(self))
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _start(pid: int) -> str:
-    """When a process was started, as the system counts; empty when it has ended."""
-    try:
-        after = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return _start_elsewhere(pid)
-    return "" if after[0] in "ZX" else after[19]
-
-
-def _start_elsewhere(pid: int) -> str:
-    import psutil  # noqa: PLC0415 - only where there is no /proc
-
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return ""
 
 
 @dataclass(frozen=True)
@@ -234,56 +165,23 @@ class Taken(RunFailed):
     retry = True
 
 
-class Ledger:
+class Fenced(RunFailed):
+    """The run's claim was lost: another runner has made, or is making, the same report."""
+
+
+class Ledger(Store):
     """The database behind an address. Safe to share between threads."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-
-    @classmethod
-    def open(cls, where: str | Path) -> Ledger:
-        """Open a database address or a file, and make the tables when there are none.
-
-        Raises ConfigError when the database cannot be opened or was made by a newer version.
-        """
-        url = where if isinstance(where, str) and "://" in where else f"sqlite:///{where}"
-        try:
-            ledger = cls(_engine(url))
-            ledger._prepare()
-        except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise ConfigError(f"The ledger cannot be opened: {reason}.", "Correct `ledger` in settings.yml.") from error
-        return ledger
-
-    def close(self) -> None:
-        """Let go of every connection."""
-        self._engine.dispose()
-
-    def _prepare(self) -> None:
-        if sa.inspect(self._engine).has_table("schema_version"):
-            with self._engine.connect() as connection:
-                found = connection.scalar(sa.select(_version.c.version))
-            if found is not None:
-                return _refuse_newer(found)
-        with self._write() as connection:
-            _meta.create_all(connection)
-            if connection.scalar(sa.select(_version.c.version)) is None:
-                connection.execute(_version.insert().values(version=SCHEMA))
-        return None
-
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        """One transaction that changes something; on SQLite it is a writer from its start."""
-        with self._engine.execution_options(writes=True).begin() as connection:
-            yield connection
 
     # Claims: who makes what.
 
-    def begin(self, run: Run) -> None:
-        """Claim the run's (pipeline, period) and record the run, or raise Taken."""
-        with self._write() as connection:
+    def begin(self, run: Run, lease: timedelta | None = None) -> None:
+        """Claim the run's (pipeline, period) and record the run, or raise Taken.
+
+        With a lease the claim is lost unless `renew` prolongs it; without, it holds as long as the process lives.
+        """
+        with self.write() as connection:
             held = self._holder(connection, run)
-            if held and not held.process.gone:
+            if held and not _lost(connection, held, run.started_at):
                 raise Taken(
                     f"{run.pipeline} for {run.period} is being made by process {held.process.pid} "
                     f"on {held.process.host} since {held.started_at:%H:%M:%S} UTC.",
@@ -293,6 +191,8 @@ class Ledger:
                 _interrupt(connection, held, run.started_at)
             connection.execute(_runs.insert().values(**_row(run)))
             connection.execute(_claims.insert().values(pipeline=run.pipeline, period=run.period, run=run.run))
+            if lease is not None:
+                connection.execute(_leases.insert().values(run=run.run, until=run.started_at + lease))
 
     def _holder(self, connection: sa.Connection, run: Run) -> Run | None:
         found = connection.execute(
@@ -301,11 +201,19 @@ class Ledger:
         return _run(found) if found else None
 
     def finish(self, result: Result) -> None:
-        """Record how a run ended with all it leaves, and give the claim back; all or nothing."""
+        """Record how a run ended with all it leaves, and give the claim back; all or nothing.
+
+        Raises Fenced when the claim was lost meanwhile: whoever took over has the word.
+        """
         run = result.run
-        with self._write() as connection:
+        with self.write() as connection:
+            if not connection.execute(_claims.delete().where(_claims.c.run == run.run)).rowcount:
+                raise Fenced(
+                    f"Another runner took over {run.pipeline} for {run.period} while this one stood still.",
+                    "Nothing of this run is kept; look at the other one.",
+                )
+            connection.execute(_leases.delete().where(_leases.c.run == run.run))
             connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_row(run)))
-            connection.execute(_claims.delete().where(_claims.c.run == run.run))
             _insert(connection, _findings, _finding_rows(result))
             _insert(connection, _figures, _figure_rows(result))
             _insert(connection, _artifacts, [{"run": run.run, **vars(item)} for item in result.artifacts])
@@ -313,20 +221,50 @@ class Ledger:
             for delivery in result.owed:
                 _owe(connection, run, delivery)
 
+    def renew(self, pipeline: str, period: str, until: datetime) -> None:
+        """Prolong the lease of the run that is making a report."""
+        claimed = sa.select(_claims.c.run).where(_claims.c.pipeline == pipeline, _claims.c.period == period)
+        with self.write() as connection:
+            connection.execute(_leases.update().where(_leases.c.run.in_(claimed)).values(until=until))
+
+    def claimed(self, run: str) -> bool:
+        """Whether a run is still being made."""
+        with self.read() as connection:
+            return connection.execute(sa.select(_claims).where(_claims.c.run == run)).first() is not None
+
+    def making(self, pipeline: str, period: str) -> Run | None:
+        """The run that is making a report at this moment."""
+        query = sa.select(_runs).join(_claims).where(_claims.c.pipeline == pipeline, _claims.c.period == period)
+        with self.read() as connection:
+            row = connection.execute(query).first()
+        return _run(row) if row else None
+
     def clear_up(self, now: datetime) -> tuple[Run, ...]:
-        """Mark as interrupted every running run whose process is gone, and free its claim; they are returned."""
-        with self._write() as connection:
+        """Mark as interrupted every running run whose claim is lost, and free it; they are returned."""
+        with self.write() as connection:
             rows = connection.execute(sa.select(_runs).where(_runs.c.status == Status.RUNNING)).all()
-            gone = tuple(run for run in map(_run, rows) if run.process.gone)
+            gone = tuple(run for run in map(_run, rows) if _lost(connection, run, now))
             for run in gone:
                 _interrupt(connection, run, now)
         return gone
+
+    def durations(self, pipeline: str, most: int = 50) -> tuple[float, ...]:
+        """Seconds that the newest runs of a pipeline took that made a report, newest first."""
+        good = (Status.READY, Status.DELIVERED, Status.HELD)
+        query = (
+            sa.select(_runs.c.started_at, _runs.c.finished_at)
+            .where(_runs.c.pipeline == pipeline, _runs.c.status.in_(good), _runs.c.finished_at.is_not(None))
+            .order_by(_runs.c.started_at.desc())
+            .limit(most)
+        )
+        with self.read() as connection:
+            return tuple((row.finished_at - row.started_at).total_seconds() for row in connection.execute(query))
 
     # What was.
 
     def run(self, run: str) -> Run | None:
         """One run by its name."""
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             row = connection.execute(sa.select(_runs).where(_runs.c.run == run)).first()
         return _run(row) if row else None
 
@@ -337,25 +275,31 @@ class Ledger:
             query = query.where(_runs.c.pipeline == pipeline)
         if period is not None:
             query = query.where(_runs.c.period == period)
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             return tuple(map(_run, connection.execute(query).all()))
+
+    def runs_since(self, pipeline: str, since: datetime) -> tuple[Run, ...]:
+        """Runs of a pipeline that began at an instant or later, newest first."""
+        query = sa.select(_runs).where(_runs.c.pipeline == pipeline, _runs.c.started_at >= since)
+        with self.read() as connection:
+            return tuple(map(_run, connection.execute(query.order_by(_runs.c.started_at.desc()))))
 
     def findings(self, run: str) -> tuple[Finding, ...]:
         """A run's findings in their order."""
         query = sa.select(_findings).where(_findings.c.run == run).order_by(_findings.c.position)
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             return tuple(Finding.of(dict(row)) for row in connection.execute(query).mappings())
 
     def figures(self, run: str) -> tuple[Figure, ...]:
         """A run's figures in their order, each value of the type it was given in."""
         query = sa.select(_figures).where(_figures.c.run == run).order_by(_figures.c.position)
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             return tuple(_figure(row) for row in connection.execute(query))
 
     def artifacts(self, run: str) -> tuple[Artifact, ...]:
         """A run's files."""
         query = sa.select(_artifacts).where(_artifacts.c.run == run).order_by(_artifacts.c.path)
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             return tuple(Artifact(row.path, row.sha256, row.size) for row in connection.execute(query))
 
     def delivered(self, pipeline: str, period: str) -> Run | None:
@@ -369,7 +313,7 @@ class Ledger:
             .where(_deliveries.c.pipeline == pipeline, _deliveries.c.period == period)
             .order_by(_deliveries.c.version.desc(), _deliveries.c.sent_at.is_(None), _deliveries.c.sent_at)
         )
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             row = connection.execute(query).first()
         return _run(row) if row else None
 
@@ -378,13 +322,13 @@ class Ledger:
     def deliveries(self, pipeline: str, period: str, version: int) -> tuple[Delivery, ...]:
         """Everyone to whom a version is owed or was sent."""
         query = _of(sa.select(_deliveries), pipeline, period, version).order_by(_deliveries.c.recipient)
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             rows = connection.execute(query)
             return tuple(Delivery(row.recipient, row.message_id, row.sent_at) for row in rows)
 
     def owe(self, run: Run, owed: Iterable[Delivery]) -> None:
         """Note messages that a run owes; one that is noted already stays as it is."""
-        with self._write() as connection:
+        with self.write() as connection:
             for delivery in owed:
                 _owe(connection, run, delivery)
 
@@ -392,19 +336,19 @@ class Ledger:
         """Note that a message lies in the maildir; the first time counts."""
         query = _of(_deliveries.update(), run.pipeline, run.period, run.version or 1)
         query = query.where(_deliveries.c.recipient == recipient, _deliveries.c.sent_at.is_(None))
-        with self._write() as connection:
+        with self.write() as connection:
             connection.execute(query.values(sent_at=now))
 
     def mark(self, run: Run) -> None:
         """Record a run's new status (ready becomes delivered)."""
-        with self._write() as connection:
+        with self.write() as connection:
             connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_row(run)))
 
     # Records: what later reports rest on.
 
     def records(self, pipeline: str, name: str, first_day: date | str, last_day: date | str) -> list[dict[str, Any]]:
         """What a pipeline recorded under a name for the days first..last, oldest first."""
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             rows = connection.execute(
                 sa.select(_records.c["values"])
                 .where(_records.c.pipeline == pipeline, _records.c.name == name)
@@ -418,13 +362,13 @@ class Ledger:
         query = sa.select(_records.c.name, _records.c.day, _records.c["values"]).where(
             _records.c.pipeline == pipeline, _records.c.day <= last_day
         )
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             rows = connection.execute(query.order_by(_records.c.name, _records.c.day)).all()
         return hashlib.sha256(json.dumps([list(row) for row in rows], sort_keys=True).encode()).hexdigest()
 
     def restated(self, pipeline: str, records: Mapping[str, Any]) -> tuple[str, ...]:
         """The `name day` of each row that differs from what is recorded already."""
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             known = _known(connection, pipeline, records)
         rows = record_rows(records)
         return tuple(f"{name} {day}" for name, day, values in rows if _changed(known, name, day, values))
@@ -510,6 +454,12 @@ def _figure(row: Any) -> Figure:
     return Figure(name=row.name, value=getattr(row, _COLUMN[row.kind]), text=row.text, unit=row.unit, **row.rest)
 
 
+def _lost(connection: sa.Connection, run: Run, now: datetime) -> bool:
+    """Whether a run's claim may be taken over: its process is gone, or it stood still longer than its lease."""
+    until = connection.scalar(sa.select(_leases.c.until).where(_leases.c.run == run.run))
+    return run.process.gone or (until is not None and until < now)
+
+
 def _interrupt(connection: sa.Connection, run: Run, now: datetime) -> None:
     ended = replace(
         run,
@@ -520,6 +470,7 @@ def _interrupt(connection: sa.Connection, run: Run, now: datetime) -> None:
     )
     connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_row(ended)))
     connection.execute(_claims.delete().where(_claims.c.run == run.run))
+    connection.execute(_leases.delete().where(_leases.c.run == run.run))
 
 
 def _owe(connection: sa.Connection, run: Run, delivery: Delivery) -> None:
@@ -540,37 +491,3 @@ def _of(query: Any, pipeline: Any, period: Any, version: Any) -> Any:
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(table.insert(), rows)
-
-
-# The engine.
-
-
-def _refuse_newer(found: int) -> None:
-    if found > SCHEMA:
-        raise ConfigError(
-            f"The ledger was written by a newer version of the runner (schema {found}, this one knows {SCHEMA}).",
-            "Update the runner, or name another ledger in settings.yml.",
-        )
-
-
-def _engine(url: str) -> sa.Engine:
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY / 1000})
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # transactions are begun by us, see _begin_sqlite
-    for pragma in (f"busy_timeout = {BUSY}", "journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,15 @@
+"""Words in, one call, text and exit code out.
+
+Exit codes: 0 ready or delivered, 1 stopped or failed, 2 usage or configuration, 3 held, 130 interrupted. With several
+reports the worst counts: 1 before 3 before 0. Heavy modules are imported by the commands that need them.
+
+A map of this folder::
+
+    base.py      the application, shared options, how it ends
+    reports.py   run, list, init
+"""
+
+from runner.cli import reports
+from runner.cli.base import app, main
+
+__all__ = ["app", "main", "reports"]

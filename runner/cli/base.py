@@ -1,0 +1,132 @@
+"""What every command shares: the application, its options, the project, and how it all ends."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+from zoneinfo import ZoneInfo
+
+import typer
+
+from runner import __version__
+from runner.errors import RunnerError, UsageError
+
+if TYPE_CHECKING:
+    from runner.config import Project
+
+INTERRUPTED = 130
+
+EXITS = """\b
+Exit codes:
+  0    ready or delivered
+  1    stopped or failed
+  2    the command or the configuration is off; nothing was started
+  3    held: a person decides whether it goes out
+  130  interrupted
+"""
+app = typer.Typer(
+    name="runner",
+    help="Investor reports from notebooks: checked, rendered, proven and delivered.",
+    epilog=EXITS,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsOf = Annotated[str, typer.Option("--as-of", metavar="DATE", help="The day reported, such as 2017-11-15.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines to standard output, and nothing else.")]
+Now = Annotated[str, typer.Option("--now", metavar="TIME", help="Take this for the present, such as 2017-11-24T08:00.")]
+By = Annotated[str, typer.Option("--by", metavar="WHO", help="Who does it: a name from config/people.yml.")]
+
+
+def instant_of(text: str, zone: str, option: str = "--now") -> datetime:
+    """The instant that a text means, in UTC; one without a zone is on the clocks of `zone`; empty is the present.
+
+    Raises UsageError on anything else.
+    """
+    if not text:
+        return datetime.now(UTC)
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no time.", "Write it like 2017-11-24T08:00, or 2017-11-24.") from None
+    if given.tzinfo is None:
+        given = given.replace(tzinfo=ZoneInfo(zone))
+    return given.astimezone(UTC)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - a callback of typer
+    if wanted:
+        typer.echo(f"runner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    context: typer.Context,
+    project: Annotated[
+        Path, typer.Option("--project", metavar="DIR", help="A folder with config/ and notebooks/.")
+    ] = Path(),
+    version: Annotated[  # noqa: ARG001, FBT002 - the callback has done its work
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = project
+
+
+def called() -> str:
+    """The command as it can be typed here: as it was called, by its bare name where the shell finds that."""
+    name = Path(sys.argv[0])
+    if name.suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m runner.cli"
+    found = shutil.which(name.name)
+    if found and Path(found).absolute() == name.absolute():
+        return shlex.quote(name.name)
+    return shlex.quote(str(name))
+
+
+def load(context: typer.Context) -> Project:
+    """The project that the command is about. Raises ConfigError that lists every problem."""
+    from runner import config  # noqa: PLC0415
+
+    return config.load(context.obj)
+
+
+def main() -> NoReturn:
+    """Run the command line; every error is one or two sentences on standard error."""
+    try:
+        code = app(standalone_mode=False)
+    except RunnerError as error:
+        typer.echo(str(error), err=True)
+        code = error.exit_code
+    except typer.Abort:
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - raised again unless it is a word of the command line
+        code = _strange(error)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _strange(error: Exception) -> int:
+    """A word that the command line does not know (2); anything else is a fault of ours and shows its traceback."""
+    said = getattr(error, "format_message", None)
+    if said is None:
+        raise error
+    text = said()
+    typer.echo(text if text.startswith("Usage:") else f"{text} See: runner --help", err=True)
+    return 2
+
+
+def _leave(code: int) -> NoReturn:
+    """Leave with a code; a reader that closed the pipe early is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

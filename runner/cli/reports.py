@@ -1,0 +1,91 @@
+"""Commands about reports: make them, look at them, begin a project."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli.base import EXITS, AsJson, AsOf, app, called, load
+from runner.errors import UsageError
+
+RUN = """Make one report, or with --all every one, for a day.
+
+A report made before from the very same code, parameters, data and environment is not made again.
+
+\b
+Examples:
+  runner run aggregate_profit --as-of 2017-11-15
+  runner run unit_profit --experiment 13 --as-of 2017-09-24
+  runner run --all --as-of 2017-11-15
+"""
+
+
+@app.command("run", help=RUN, short_help="Make one report, or with --all every one, for a day.", epilog=EXITS)
+def run_command(  # noqa: PLR0913, PLR0917 - the options of one command
+    context: typer.Context,
+    pipeline: Annotated[str, typer.Argument(metavar="[PIPELINE]", help="A name from config/pipelines.yml.")] = "",
+    as_of: AsOf = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every pipeline, inputs first.")] = False,  # noqa: FBT002
+    experiment: Annotated[str, typer.Option(metavar="ID", help="The experiment reported.")] = "",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of the notebook. Repeatable."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Make it again, also when nothing changed.")] = False,  # noqa: FBT002
+    no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Write no messages.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Make what the words ask for."""
+    from runner.commands import reports  # noqa: PLC0415 - heavy, and not needed for --help
+
+    if bool(pipeline) == everything:
+        raise UsageError("Name one pipeline, or say --all.", "For example: runner run --all --as-of 2017-11-15")
+    if not as_of:
+        raise UsageError("Which day is reported?", "Say it with --as-of, for example --as-of 2017-11-15.")
+    wish = reports.Wish(pipeline, as_of, experiment or None, _texts(parameter or []), again, not no_deliver)
+    raise typer.Exit(reports.run(load(context), wish, as_json=as_json))
+
+
+def _texts(given: list[str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for item in given:
+        name, sign, text = item.partition("=")
+        if not sign or not name.isidentifier():
+            raise UsageError(f"-p {item!r} is no parameter.", "Write -p name=value.")
+        if name in texts:
+            raise UsageError(f"Parameter {name!r} is given twice.", "Give it once.")
+        texts[name] = text
+    return texts
+
+
+@app.command("check")
+def check_command(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Check config/ and every notebook's parameters."""
+    from runner.commands import reports  # noqa: PLC0415
+
+    raise typer.Exit(reports.check(load(context), as_json=as_json))
+
+
+@app.command("list")
+def list_command(
+    context: typer.Context,
+    pipeline: Annotated[str, typer.Argument(metavar="[PIPELINE]", help="Only this pipeline.")] = "",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """List the runs in the ledger, newest first."""
+    from runner.commands import reports  # noqa: PLC0415
+
+    raise typer.Exit(reports.listing(load(context), pipeline, as_json=as_json))
+
+
+@app.command("init")
+def init_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or new.")]) -> None:
+    """Write a small commented project that runs at once."""
+    from runner import starter  # noqa: PLC0415
+
+    starter.init(folder)
+    words = f"--project {shlex.quote(str(folder))} run {starter.NAME} --as-of {starter.AS_OF}"
+    typer.echo(f"{folder} is ready. Try:\n  {called()} {words}")

@@ -1,0 +1,490 @@
+"""Every message that the plan sends, one small function each: this module is the list of them. Pure.
+
+To engineers: trouble, escalation, reminder, hand_off, recovered, closed; rota_changed, config_changed; swap_offered,
+swap_accepted, swap_undone; duty_open, duty_overdue; heartbeat. To readers: delay, still_late. To anybody: grouped.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from runner.delivery.messages import TONES, Message
+from runner.document.texts import line
+from runner.plan.oncall import Leg, Swap
+
+_DRILL = "[DRILL] "
+#: Who signs a command, where the addressee's key is not known.
+_SOMEBODY = "NAME"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything that a message about one incident may say.
+
+    `state` is not started, at risk, late, failed or held; `sentence` says what happened; `promise` is the deadline in
+    the words of config. `due_at` and `now` are aware. `holds` is what readers still have that is valid, or nothing.
+    `attempts` reads `2 of 3; the next at 09:12`. `command` is how the program is called, quoted for a shell.
+    """
+
+    incident: int
+    pipeline: str
+    title: str
+    period: str
+    period_text: str
+    state: str
+    sentence: str
+    due_at: datetime
+    now: datetime
+    zone: ZoneInfo
+    promise: str
+    readers: str
+    holds: str
+    run: str = ""
+    folder: str = ""
+    attempts: str = ""
+    runbook_title: str = ""
+    runbook: str = ""
+    as_of: str = ""
+    experiment: str | None = None
+    owners: str = ""
+    command: str = "runner"
+    drill: bool = False
+
+
+# --- time in words ---
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units, cut down to whole minutes: `23 min`, `1 h 5 min`, `2 d 3 h`."""
+    minutes = int(length.total_seconds() // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if minutes < 1:
+        return "less than 1 min"
+    large = [(days, "d"), (hours % 24, "h")] if days else [(hours, "h"), (minutes % 60, "min")]
+    return " ".join(f"{count} {unit}" for count, unit in large if count)
+
+
+def left(due_at: datetime, now: datetime) -> str:
+    """How long is left until a deadline, or how long ago it was."""
+    wait = due_at.astimezone(UTC) - now.astimezone(UTC)
+    return f"{span(wait)} left" if wait > timedelta(0) else f"overdue by {span(-wait)}" if wait else "due now"
+
+
+def local(instant: datetime, zone: ZoneInfo) -> str:
+    """An instant on the wall, with its zone: `Thursday 16 November 2017, 09:00 EST`."""
+    there = instant.astimezone(zone)
+    name = there.tzname() or ""
+    return f"{there:%A} {there.day} {there:%B %Y, %H:%M} {name if name.isalpha() else f'UTC{name}'}"
+
+
+# --- trouble, to engineers ---
+
+
+def trouble(situation: Situation, to: str, acknowledged_within: timedelta, by: str = _SOMEBODY) -> Message:
+    """The first word of an incident; `to` is the addressee's role, `by` their key in people.yml."""
+    message = _incident(situation, situation.sentence, by)
+    closing = f"You get this as {to}. If nobody acknowledges it within {span(acknowledged_within)}, the next is told."
+    return replace(message, closing=closing)
+
+
+def escalation(situation: Situation, role: str, silent: Sequence[str], by: str = _SOMEBODY) -> Message:
+    """The same, to the next in line, because those before stayed silent."""
+    names = _and(silent) or "Nobody"
+    message = _incident(situation, f"{names} did not acknowledge this. {situation.sentence}", by, "Escalated: ")
+    return replace(message, closing=f"You get this as {role}, because {names} did not answer.")
+
+
+def reminder(situation: Situation, role: str, number: int, of: int, by: str = _SOMEBODY) -> Message:
+    """Told again, the `number`-th time of so many, because nobody acknowledged."""
+    message = _incident(situation, f"Nobody has acknowledged this yet. {situation.sentence}", by, "Reminder: ")
+    last = " It is the last: nobody else will be told." if number >= of else ""
+    return replace(message, closing=f"You get this as {role}. This is reminder {number} of {of}.{last}")
+
+
+def hand_off(situation: Situation, from_name: str, *, acknowledged: bool, by: str = _SOMEBODY) -> Message:
+    """To the new primary, when a shift ends in the middle of an incident."""
+    stand = f"{from_name} had acknowledged it" if acknowledged else "nobody had acknowledged it"
+    message = _incident(situation, f"This incident is yours now. {situation.sentence}", by, "Handed to you: ")
+    return replace(message, closing=f"You are on call since the hand-off from {from_name}; {stand}.")
+
+
+def recovered(situation: Situation, how: str) -> Message:
+    """The report is there after all; only for those who were told of the trouble."""
+    return _settled(situation, f"{situation.title} has recovered. {how}", "Recovered")
+
+
+def closed(situation: Situation, by: str, because: str) -> Message:
+    """A person closed the incident; only for those who were told of the trouble."""
+    return _settled(situation, f"{by} closed this incident. {because}", "Closed")
+
+
+def _settled(situation: Situation, headline: str, word: str) -> Message:
+    facts = (("Report", _report(situation)), ("Deadline", _deadline(situation)), ("Run", situation.run))
+    message = Message(
+        subject=f"{word}: {_report(situation)} [#{situation.incident}]",
+        headline=headline,
+        facts=_known(facts),
+        closing="You get this because you were told of the trouble. There is nothing left to do.",
+        tone="good",
+    )
+    return _marked(situation, message)
+
+
+def _incident(situation: Situation, headline: str, by: str, word: str = "") -> Message:
+    """What every message about open trouble carries."""
+    due = left(situation.due_at, situation.now)
+    message = Message(
+        subject=f"{word}{situation.state.capitalize()}: {_report(situation)}, {due} [#{situation.incident}]",
+        headline=headline,
+        facts=_facts(situation),
+        runbook_title=situation.runbook_title,
+        runbook=situation.runbook,
+        commands=tuple(_commands(situation, by)),
+        links=tuple(_links(situation)),
+        tone="stop" if situation.state in {"late", "failed"} or situation.now >= situation.due_at else "warn",
+    )
+    return _marked(situation, message)
+
+
+def _marked(situation: Situation, message: Message) -> Message:
+    """A drill says so before anything else."""
+    if not situation.drill:
+        return message
+    return replace(message, subject=_DRILL + message.subject, headline=f"This is a drill. {message.headline}")
+
+
+def _report(situation: Situation) -> str:
+    return f"{situation.title}, {situation.period_text or situation.period}"
+
+
+def _deadline(situation: Situation) -> str:
+    due = f"{local(situation.due_at, situation.zone)}, {left(situation.due_at, situation.now)}"
+    return f"{due} (promised {situation.promise})" if situation.promise else due
+
+
+def _facts(situation: Situation) -> tuple[tuple[str, str], ...]:
+    return _known(
+        (
+            ("Deadline", _deadline(situation)),
+            ("Report", f"{_report(situation)}, for {_readers(situation)}"),
+            ("Still valid", situation.holds or "Nothing: readers have no report of this kind yet."),
+            ("Attempts", situation.attempts),
+            ("Run", situation.run),
+            ("Owners", situation.owners),
+        )
+    )
+
+
+def _known(facts: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((label, words) for label, words in facts if words.strip())
+
+
+def _commands(situation: Situation, by: str) -> Iterable[tuple[str, str]]:
+    """What can be typed at three in the morning, as it stands. The run, its day and the names are quoted."""
+    who, run, command = _quoted(by), _quoted(situation.run), situation.command
+    yield "Acknowledge, so that nobody else is woken", f"{command} ack {situation.incident} --by {who}"
+    if situation.run:
+        yield "Look at what happened", f"{command} logs {run}"
+    if situation.run and situation.state == "held":
+        yield "Approve, if the figures are right", f'{command} approve {run} --by {who} --because "REASON"'
+    if situation.as_of:
+        experiment = f" --experiment {_quoted(situation.experiment)}" if situation.experiment else ""
+        wanted = f"{_quoted(situation.pipeline)} --as-of {_quoted(situation.as_of)}{experiment}"
+        yield "Try again, once the cause is gone", f"{command} run {wanted} --again"
+
+
+def _readers(situation: Situation) -> str:
+    return f"the {situation.readers}" if situation.readers else "its readers"
+
+
+def _quoted(word: str) -> str:
+    return shlex.quote(line(word))
+
+
+def _links(situation: Situation) -> Iterable[tuple[str, str]]:
+    """The run's files. Only a held report has a PDF that was proven; of others at most the charts are fit to go out."""
+    if not situation.folder:
+        return
+    yield "Notebook as far as it ran, and everything else", situation.folder
+    to = f"to {_readers(situation)}"
+    if situation.state == "held":
+        yield f"Deliver by hand, if approving cannot: this PDF {to}", f"{situation.folder}/{situation.pipeline}.pdf"
+    yield f"Deliver by hand: what you have checked of these charts, {to}", f"{situation.folder}/charts"
+
+
+# --- to readers: in their words, from these fields of a situation and no other ---
+
+
+def delay(situation: Situation, next_word: datetime | None, company: str) -> Message:
+    """To a late report's readers, once. It says nothing that is not theirs: no run, error, file, engineer or number."""
+    verb = "is" if situation.now >= situation.due_at else "will be"
+    return _reader(situation, f"{_report(situation)}, {verb} later than promised.", "Delayed", next_word, company)
+
+
+def still_late(situation: Situation, next_word: datetime | None, company: str) -> Message:
+    """The next word to the same readers, when the one before promised it."""
+    return _reader(situation, f"{_report(situation)}, is not ready yet.", "Still delayed", next_word, company)
+
+
+def _reader(situation: Situation, headline: str, word: str, next_word: datetime | None, company: str) -> Message:
+    zone = situation.zone
+    facts = (
+        ("Promised", local(situation.due_at, zone)),
+        ("Still valid", situation.holds or "There is no earlier report of this kind."),
+        ("Next word", _next_word(next_word, zone)),
+    )
+    message = Message(
+        subject=f"{word}: {_report(situation)}",
+        headline=headline,
+        audience="readers",
+        facts=facts,
+        closing=f"{company} sends the report as soon as it is complete and checked. You need not do anything.",
+    )
+    return _marked(situation, message)
+
+
+def _next_word(at: datetime | None, zone: ZoneInfo) -> str:
+    return f"By {local(at, zone)}, or earlier with the report itself." if at else "With the report itself."
+
+
+def will_not_come(situation: Situation, company: str) -> Message:
+    """To readers who were told of a delay, when the report was given up: nobody waits for ever."""
+    facts = (
+        ("Promised", local(situation.due_at, situation.zone)),
+        ("Still valid", situation.holds or "There is no earlier report of this kind."),
+    )
+    message = Message(
+        subject=f"Will not come: {_report(situation)}",
+        headline=f"{_report(situation)}, will not be delivered any more. The next one comes at its usual time.",
+        audience="readers",
+        facts=facts,
+        closing=f"You need not do anything. {company}",
+    )
+    return _marked(situation, message)
+
+
+# --- a flood ---
+
+
+def grouped(messages: Sequence[Message]) -> Message:
+    """Several messages for one person as one: a line each, the most urgent in full, and every first step and command.
+
+    The most urgent is the first of the gravest tone; real trouble goes before a drill. Raises ValueError on none.
+    """
+    if not messages:
+        raise ValueError("no messages to group")
+    if len(messages) == 1:
+        return messages[0]
+    first, *others = sorted(messages, key=_urgency)
+    lines = tuple(("", f"{message.subject}: {message.headline}") for message in (first, *others))
+    return Message(
+        subject=f"{_drill(first)}{len(messages)} messages, first: {first.subject.removeprefix(_DRILL)}",
+        headline=f"{_drilled(first)}{len(messages)} messages at once. The most urgent: {_undrilled(first.headline)}",
+        audience="readers" if all(message.audience == "readers" for message in messages) else "engineers",
+        facts=(*lines, *first.facts),
+        runbook_title=first.runbook_title,
+        runbook="\n\n".join(_sections((first, *others))).strip(),
+        commands=_once(pair for message in (first, *others) for pair in _told_apart(message)),
+        links=_once(pair for message in (first, *others) for pair in message.links),
+        closing=first.closing,
+        tone=first.tone,
+    )
+
+
+def _urgency(message: Message) -> tuple[bool, int]:
+    return message.subject.startswith(_DRILL), list(TONES).index(message.tone) if message.tone in TONES else len(TONES)
+
+
+def _drill(message: Message) -> str:
+    return _DRILL if message.subject.startswith(_DRILL) else ""
+
+
+def _drilled(message: Message) -> str:
+    return "This is a drill. " if _drill(message) else ""
+
+
+def _undrilled(headline: str) -> str:
+    return headline.removeprefix("This is a drill. ")
+
+
+def _sections(messages: Sequence[Message]) -> Iterable[str]:
+    """Each first-steps section once: that of the first message as it stands, the others below their titles."""
+    sections = {message.runbook.strip(): line(message.runbook_title) for message in reversed(messages)}
+    first = messages[0].runbook.strip()
+    yield first
+    for section, title in reversed(sections.items()):
+        if section not in {"", first}:
+            yield f"### {title}\n\n{section}" if title else section
+
+
+def _told_apart(message: Message) -> Iterable[tuple[str, str]]:
+    """A message's commands, each with what it is about: among those of others, `Acknowledge` says too little."""
+    return ((f"{what} ({message.subject})", command) for what, command in message.commands)
+
+
+def _once(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Each second half once, in order: one command, one path."""
+    seen: dict[str, str] = {}
+    for words, target in pairs:
+        seen.setdefault(target, words)
+    return tuple((words, target) for target, words in seen.items())
+
+
+# --- the rota, its swaps, and config ---
+
+
+@dataclass(frozen=True)
+class Trade:
+    """A swap as its two people read it: in the zone of the rota, with names for the keys of people.yml."""
+
+    swap: Swap
+    zone: ZoneInfo
+    names: Mapping[str, str]
+
+    def name(self, who: str) -> str:
+        """The name of a key."""
+        return self.names.get(who, who)
+
+    def leg(self, leg: Leg, takes: str) -> str:
+        """One half: who takes which span over from whom."""
+        return f"{self.name(takes)} takes {_between(leg, self.zone)} from {self.name(leg.who)}"
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Both halves."""
+        give, take = self.swap.give, self.swap.take
+        return (("First", self.leg(give, take.who)), ("In return", self.leg(take, give.who)), ("Swap", self.swap.swap))
+
+
+def _between(leg: Leg, zone: ZoneInfo) -> str:
+    return f"{local(leg.start, zone)} to {local(leg.end, zone)}"
+
+
+def swap_offered(trade: Trade, accept: str, decline: str = "") -> Message:
+    """To the one who is asked; `accept` and `decline` are the whole commands."""
+    name = trade.name(trade.swap.offered_by)
+    answers = (("Accept", accept), ("Decline, or do nothing", decline))
+    return Message(
+        subject=f"{name} offers you a swap",
+        headline=f"{name} offers to swap on-call time with you.",
+        facts=trade.facts,
+        commands=tuple((what, command) for what, command in answers if command),
+        closing="Nothing changes until you both have accepted.",
+    )
+
+
+def swap_accepted(trade: Trade) -> Message:
+    """To both: it stands."""
+    names = _and((trade.name(trade.swap.give.who), trade.name(trade.swap.take.who)))
+    return Message(
+        subject=f"Swap agreed: {names}",
+        headline=f"The swap between {names} is agreed, and the rota has changed.",
+        facts=trade.facts,
+        closing="Both halves hold, or neither. It can be undone until the first of them starts.",
+        tone="good",
+    )
+
+
+def swap_undone(trade: Trade, by: str) -> Message:
+    """To both: it no longer stands; `by` is the name of the one who undid it."""
+    return Message(
+        subject=f"Swap undone by {by}",
+        headline=f"{by} has undone this swap. The rota is as it was before.",
+        facts=trade.facts,
+        closing="Both halves are undone together.",
+        tone="warn",
+    )
+
+
+def rota_changed(person: str, lines: Sequence[str]) -> Message:
+    """To one whose duty an edit of the rota touches; `person` is their name, each line one change."""
+    return Message(
+        subject="Your on-call time has changed",
+        headline=f"{person}, a change of the rota touches you.",
+        facts=_bullets(lines),
+        closing="You get this because you gain or lose on-call time. What has passed is not changed.",
+        tone="warn",
+    )
+
+
+def config_changed(lines: Sequence[str]) -> Message:
+    """To those whom an edit of config/ touches: each line one change."""
+    return Message(
+        subject="The pipelines' configuration has changed",
+        headline="A change of config/ is in force and touches what you own or answer for.",
+        facts=_bullets(lines),
+        closing="You get this because the change names you, or a pipeline of yours.",
+    )
+
+
+def _bullets(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(("", words) for words in lines)
+
+
+# --- duties ---
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recurring duty that is due: what, when, whose. `how` is markdown; `commands` as in a Message."""
+
+    title: str
+    due_at: datetime
+    now: datetime
+    zone: ZoneInfo
+    owner: str
+    how: str
+    commands: tuple[tuple[str, str], ...] = ()
+
+
+def duty_open(task: Task) -> Message:
+    """To the owner, when a duty can be done."""
+    return _duty(task, "Duty", f"{task.title} is due, {left(task.due_at, task.now)}.", "plain")
+
+
+def duty_overdue(task: Task) -> Message:
+    """To the owner and whoever is on call, when it was not done in time."""
+    headline = f"{task.title} was not done in time: {left(task.due_at, task.now)}."
+    return _duty(task, "Duty overdue", headline, "stop")
+
+
+def duty_done(task: Task, by: str) -> Message:
+    """To those who were told that it was overdue."""
+    return Message(
+        subject=f"Done: {task.title}",
+        headline=f"{task.title} was done by {by}.",
+        facts=(("Due", local(task.due_at, task.zone)),),
+        closing="You get this because you were told that it was overdue. There is nothing left to do.",
+        tone="good",
+    )
+
+
+def _duty(task: Task, word: str, headline: str, tone: str) -> Message:
+    return Message(
+        subject=f"{word}: {task.title}, {left(task.due_at, task.now)}",
+        headline=headline,
+        facts=(("Due", local(task.due_at, task.zone)), ("Owner", task.owner)),
+        runbook_title=task.title,
+        runbook=task.how,
+        commands=task.commands,
+        closing=f"You get this because of a duty of {task.owner}. It is open until its evidence is recorded.",
+        tone=tone,
+    )
+
+
+# --- the sign of life ---
+
+
+def heartbeat(now: datetime) -> Message:
+    """What `runner watch` waits for: it goes the whole way that a message about trouble goes."""
+    at = now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Message(subject="Heartbeat", headline=f"The reporting pipeline was alive at {at}.")
+
+
+def _and(names: Sequence[str]) -> str:
+    *most, last = names or ("",)
+    return f"{', '.join(most)} and {last}" if most else last

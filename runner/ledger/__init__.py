@@ -1,0 +1,19 @@
+"""The ledger: what was owed, what was done, what was told, in SQLite or any database by address.
+
+A map of this folder; each book is a module of functions over one transaction::
+
+    store.py      the database: address, version, transactions
+    process.py    a process that can be told from every other
+    reports.py    runs, findings, figures, artifacts, records, deliveries, claims
+    deadlines.py  what is owed: claims with leases, attempts, outcomes
+    incidents.py  troubles and what happened in each
+    outbox.py     messages owed, claimed, sent
+    rota.py       who was on call (frozen), rules in force, swaps
+    duties.py     recurring duties and their evidence
+    journal.py    who did what, and up to when the scheduler has looked
+"""
+
+from runner.ledger.process import Process
+from runner.ledger.reports import Artifact, Delivery, Fenced, Ledger, Result, Run, Taken, record_rows
+
+__all__ = ["Artifact", "Delivery", "Fenced", "Ledger", "Process", "Result", "Run", "Taken", "record_rows"]

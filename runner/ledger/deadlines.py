@@ -1,0 +1,248 @@
+"""The book of deadlines: what is owed, who is at it under which lease, and how it ended.
+
+Functions over one transaction. A claim is one conditional update that names its holder: of two schedulers one wins, and
+what a holder says after its lease ran out and another took over is refused, because it no longer holds the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.ledger.store import Instant, meta
+from runner.plan.deadlines import Deadline
+
+
+class State(StrEnum):
+    """Whether a deadline is still owed."""
+
+    OPEN = "open"
+    MET = "met"
+    MISSED = "missed"  # it came too late to be of any use
+    WITHDRAWN = "withdrawn"  # the plan was changed before it was begun
+
+
+_deadlines = sa.Table(
+    "deadlines",
+    meta,
+    sa.Column("pipeline", sa.String(64), primary_key=True),
+    sa.Column("period", sa.String(64), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("as_of", sa.String(10), nullable=False),
+    sa.Column("experiment", sa.String(64)),
+    sa.Column("starts_at", Instant, nullable=False),
+    sa.Column("ready_at", Instant, nullable=False),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("next_try_at", Instant),
+    sa.Column("holder", sa.String(64)),
+    sa.Column("held_since", Instant),
+    sa.Column("lease_until", Instant),
+    sa.Column("outcome", sa.String(16), nullable=False, default=""),
+    sa.Column("trouble", sa.String(32)),
+    sa.Column("message", sa.Text, nullable=False, default=""),
+    sa.Column("run", sa.String(64)),
+    sa.Index("deadlines_by_state", "state", "starts_at"),
+    sa.Index("deadlines_by_due", "due_at"),
+    sa.Index("deadlines_ended", "pipeline", "state", "ended_at"),
+)
+
+
+@dataclass(frozen=True)
+class Owed:
+    """One deadline with all that has happened to it."""
+
+    deadline: Deadline
+    state: State = State.OPEN
+    ended_at: datetime | None = None
+    attempts: int = 0
+    next_try_at: datetime | None = None  # None: no further attempt by itself
+    holder: str | None = None
+    held_since: datetime | None = None
+    lease_until: datetime | None = None
+    outcome: str = ""  # how the last attempt ended: a status of runs, "cancelled", or nothing yet
+    trouble: str | None = None
+    message: str = ""
+    run: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(pipeline, period)."""
+        return self.deadline.pipeline, self.deadline.period
+
+    @property
+    def on_time(self) -> bool:
+        """Whether it was met by its due time."""
+        return self.state is State.MET and self.ended_at is not None and self.ended_at <= self.deadline.due_at
+
+
+_OF_DEADLINE = tuple(field.name for field in fields(Deadline))
+
+
+def _owed(row: Any) -> Owed:
+    made = {name: getattr(row, name) for name in _OF_DEADLINE}
+    made["as_of"] = date.fromisoformat(made["as_of"])
+    rest = {field.name: getattr(row, field.name) for field in fields(Owed) if field.name not in {"deadline", "state"}}
+    return Owed(Deadline(**made), state=State(row.state), **rest)
+
+
+def _at(query: Any, key: tuple[str, str]) -> Any:
+    return query.where(_deadlines.c.pipeline == key[0], _deadlines.c.period == key[1])
+
+
+def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
+    """Write down what is owed; one that is known stays as it is, but an open one not begun takes new times."""
+    new = 0
+    for deadline in deadlines:
+        row = {name: getattr(deadline, name) for name in _OF_DEADLINE} | {"as_of": deadline.as_of.isoformat()}
+        known = tx.execute(_at(sa.select(_deadlines), deadline.key)).first()
+        if known is None:
+            tx.execute(_deadlines.insert().values(**row, state=State.OPEN, next_try_at=deadline.starts_at))
+            new += 1
+        elif known.state in {State.OPEN, State.WITHDRAWN} and not known.attempts and known.holder is None:
+            again = {**row, "state": State.OPEN, "ended_at": None, "next_try_at": deadline.starts_at}
+            tx.execute(_at(_deadlines.update(), deadline.key).values(**again))
+    return new
+
+
+def withdraw(tx: sa.Connection, keep: Iterable[tuple[str, str]], since: datetime, now: datetime) -> int:
+    """Open deadlines due after `since`, not begun, that the plan no longer has; how many there were."""
+    kept = set(keep)
+    rows = tx.execute(
+        sa.select(_deadlines.c.pipeline, _deadlines.c.period).where(
+            _deadlines.c.state == State.OPEN,
+            _deadlines.c.due_at >= since,
+            _deadlines.c.attempts == 0,
+            _deadlines.c.holder.is_(None),
+        )
+    )
+    gone = [(row.pipeline, row.period) for row in rows if (row.pipeline, row.period) not in kept]
+    for key in gone:
+        tx.execute(_at(_deadlines.update(), key).values(state=State.WITHDRAWN, ended_at=now, next_try_at=None))
+    return len(gone)
+
+
+def find(tx: sa.Connection, key: tuple[str, str]) -> Owed | None:
+    """One deadline."""
+    row = tx.execute(_at(sa.select(_deadlines), key)).first()
+    return _owed(row) if row else None
+
+
+def begun(tx: sa.Connection, now: datetime) -> tuple[Owed, ...]:
+    """Open deadlines whose work should have begun, by due time."""
+    query = sa.select(_deadlines).where(_deadlines.c.state == State.OPEN, _deadlines.c.starts_at <= now)
+    return tuple(map(_owed, tx.execute(query.order_by(_deadlines.c.due_at, _deadlines.c.pipeline))))
+
+
+def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Owed, ...]:
+    """Deadlines with first <= due_at < last, in order; withdrawn ones are left out."""
+    query = sa.select(_deadlines).where(_deadlines.c.due_at >= first, _deadlines.c.due_at < last)
+    query = query.where(_deadlines.c.state != State.WITHDRAWN)
+    return tuple(map(_owed, tx.execute(query.order_by(_deadlines.c.due_at, _deadlines.c.pipeline))))
+
+
+def next_start(tx: sa.Connection, now: datetime) -> datetime | None:
+    """When the next deadline begins that has not begun by now."""
+    query = sa.select(sa.func.min(_deadlines.c.starts_at)).where(
+        _deadlines.c.state == State.OPEN, _deadlines.c.starts_at > now
+    )
+    found: datetime | None = tx.scalar(query)
+    return found
+
+
+def last_met(tx: sa.Connection, pipeline: str) -> Owed | None:
+    """The newest deadline of a pipeline that was met: what its readers still have."""
+    query = sa.select(_deadlines).where(_deadlines.c.pipeline == pipeline, _deadlines.c.state == State.MET)
+    row = tx.execute(query.order_by(_deadlines.c.ended_at.desc()).limit(1)).first()
+    return _owed(row) if row else None
+
+
+def at_work(tx: sa.Connection) -> int:
+    """How many deadlines somebody is at."""
+    query = sa.select(sa.func.count()).select_from(_deadlines)
+    return int(tx.scalar(query.where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None))) or 0)
+
+
+# Claims.
+
+
+def claim(tx: sa.Connection, key: tuple[str, str], holder: str, now: datetime, until: datetime) -> bool:
+    """Take an open deadline that nobody holds; whether it was taken."""
+    taken = tx.execute(
+        _at(_deadlines.update(), key)
+        .where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None), _deadlines.c.next_try_at <= now)
+        .values(holder=holder, held_since=now, lease_until=until, attempts=_deadlines.c.attempts + 1, next_try_at=None)
+    )
+    return taken.rowcount == 1
+
+
+def renew(tx: sa.Connection, holders: Iterable[str], until: datetime) -> None:
+    """Prolong the leases of those who are at work."""
+    names = list(holders)
+    if names:
+        tx.execute(_deadlines.update().where(_deadlines.c.holder.in_(names)).values(lease_until=until))
+
+
+def lapse(tx: sa.Connection, now: datetime, most: int) -> tuple[tuple[str, str], ...]:
+    """Free every deadline whose holder's lease ran out; their keys.
+
+    Each is tried again at once, unless `most` attempts were made: a report that kills its runner must not do so for
+    ever.
+    """
+    query = sa.select(_deadlines.c.pipeline, _deadlines.c.period).where(
+        _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None), _deadlines.c.lease_until < now
+    )
+    keys = tuple((row.pipeline, row.period) for row in tx.execute(query))
+    again = sa.case((_deadlines.c.attempts < most, now.isoformat(timespec="microseconds")), else_=None)
+    free = {"holder": None, "held_since": None, "lease_until": None, "next_try_at": again}
+    said = {"outcome": "interrupted", "message": "The runner's process ended or stood still in the middle of the run."}
+    for key in keys:
+        tx.execute(_at(_deadlines.update(), key).values(**free, **said))
+    return keys
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended: a status of runs or "cancelled", when the next is, whether the deadline is met."""
+
+    outcome: str
+    at: datetime
+    met: bool = False
+    next_try_at: datetime | None = None
+    counts: bool = True  # False: interrupted from outside, the attempt is given back
+    trouble: str | None = None
+    message: str = ""
+    run: str | None = None
+
+
+def end(tx: sa.Connection, key: tuple[str, str], holder: str, ending: Ending) -> bool:
+    """Note how the holder's attempt ended and free the deadline; False when another holds it by now."""
+    values: dict[str, Any] = {"holder": None, "held_since": None, "lease_until": None, **_values(ending)}
+    if not ending.counts:
+        values["attempts"] = sa.case((_deadlines.c.attempts > 0, _deadlines.c.attempts - 1), else_=0)
+    return tx.execute(_at(_deadlines.update(), key).where(_deadlines.c.holder == holder).values(**values)).rowcount == 1
+
+
+def settle(tx: sa.Connection, key: tuple[str, str], ending: Ending) -> bool:
+    """Note what somebody did by hand to an open deadline that nobody holds; whether there was one."""
+    open_ = _at(_deadlines.update(), key).where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
+    return tx.execute(open_.values(**_values(ending))).rowcount == 1
+
+
+def _values(ending: Ending) -> dict[str, Any]:
+    values: dict[str, Any] = {"outcome": ending.outcome, "next_try_at": ending.next_try_at, "run": ending.run}
+    values |= {"trouble": ending.trouble, "message": ending.message}
+    return values | ({"state": State.MET, "ended_at": ending.at} if ending.met else {})
+
+
+def miss(tx: sa.Connection, key: tuple[str, str], now: datetime) -> bool:
+    """Give up an open deadline that nobody holds: its report would be of no use any more."""
+    open_ = _at(_deadlines.update(), key).where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
+    return tx.execute(open_.values(state=State.MISSED, ended_at=now, next_try_at=None)).rowcount == 1

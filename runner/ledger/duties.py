@@ -1,0 +1,95 @@
+"""The book of duties: what recurs, by when, who did it, and the evidence. Functions over one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.ledger.store import Instant, meta
+from runner.plan.duties import Due
+
+_duties = sa.Table(
+    "duties",
+    meta,
+    sa.Column("duty", sa.String(64), primary_key=True),
+    sa.Column("period", sa.String(64), primary_key=True),
+    sa.Column("opens_at", Instant, nullable=False),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("done_at", Instant),
+    sa.Column("done_by", sa.String(255)),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Index("duties_by_due", "due_at"),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One duty of one period: by when, and who did it with which evidence."""
+
+    due: Due
+    done_at: datetime | None = None
+    done_by: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def note(tx: sa.Connection, dues: Iterable[Due]) -> None:
+    """Write down what is due; one that is known and not done takes new times."""
+    for due in dues:
+        times = {"opens_at": due.opens_at, "due_at": due.due_at}
+        if find(tx, due.duty, due.period) is None:
+            tx.execute(_duties.insert().values(duty=due.duty, period=due.period, **times, evidence={}))
+        else:
+            tx.execute(_at(_duties.update(), due.duty, due.period).where(_duties.c.done_at.is_(None)).values(**times))
+
+
+def _at(query: Any, duty: str, period: str) -> Any:
+    return query.where(_duties.c.duty == duty, _duties.c.period == period)
+
+
+def find(tx: sa.Connection, duty: str, period: str) -> Task | None:
+    """One duty of one period."""
+    row = tx.execute(_at(sa.select(_duties), duty, period)).first()
+    return _task(row) if row else None
+
+
+def waiting(tx: sa.Connection, now: datetime) -> tuple[Task, ...]:
+    """Duties that are open now and not done, by due time."""
+    query = sa.select(_duties).where(_duties.c.opens_at <= now, _duties.c.done_at.is_(None))
+    return tuple(map(_task, tx.execute(query.order_by(_duties.c.due_at, _duties.c.duty))))
+
+
+def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Task, ...]:
+    """Duties with first <= due_at < last, in order."""
+    query = sa.select(_duties).where(_duties.c.due_at >= first, _duties.c.due_at < last)
+    return tuple(map(_task, tx.execute(query.order_by(_duties.c.due_at, _duties.c.duty))))
+
+
+def next_due(tx: sa.Connection, now: datetime) -> datetime | None:
+    """When the next duty that is not done falls due after now."""
+    query = sa.select(sa.func.min(_duties.c.due_at)).where(_duties.c.due_at > now, _duties.c.done_at.is_(None))
+    found: datetime | None = tx.scalar(query)
+    return found
+
+
+@dataclass(frozen=True)
+class Done:
+    """Who did a duty, when, and what shows it."""
+
+    who: str
+    at: datetime
+    evidence: Mapping[str, Any]
+
+
+def done(tx: sa.Connection, duty: str, period: str, how: Done) -> bool:
+    """Note that a duty was done; the first time counts. Whether it was open."""
+    open_ = _at(_duties.update(), duty, period).where(_duties.c.done_at.is_(None))
+    values = {"done_at": how.at, "done_by": how.who, "evidence": dict(how.evidence)}
+    return tx.execute(open_.values(**values)).rowcount == 1
+
+
+def _task(row: Any) -> Task:
+    return Task(Due(row.duty, row.period, row.opens_at, row.due_at), row.done_at, row.done_by, row.evidence)

@@ -1,0 +1,111 @@
+"""The book of incidents: each trouble, and what happened in it, line by line. Functions over one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.errors import RunFailed
+from runner.ledger.store import Instant, meta
+from runner.plan.incidents import Incident
+
+_incidents = sa.Table(
+    "incidents",
+    meta,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("pipeline", sa.String(64), nullable=False),
+    sa.Column("period", sa.String(64), nullable=False),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("closed_at", Instant),
+    sa.Column("rest", sa.JSON, nullable=False),  # the incident whole, as `Incident.as_dict` describes it
+    sa.Column("version", sa.Integer, nullable=False, default=1),
+    sa.Index(
+        "incidents_open",
+        "pipeline",
+        "period",
+        unique=True,
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
+    ),
+    sa.Index("incidents_by_key", "pipeline", "period"),
+)
+_events = sa.Table(
+    "incident_events",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.ForeignKey("incidents.number"), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("incident_events_by_number", "number"),
+)
+
+
+class Overtaken(RunFailed):
+    """Another scheduler, or a person, changed the same incident in the meantime."""
+
+    retry = True
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of an incident's history."""
+
+    at: datetime
+    text: str
+
+
+def _incident(row: Any) -> Incident:
+    return replace(Incident.of(row.rest), number=row.number, version=row.version)
+
+
+def find(tx: sa.Connection, number: int) -> Incident | None:
+    """One incident by its number."""
+    row = tx.execute(sa.select(_incidents).where(_incidents.c.number == number)).first()
+    return _incident(row) if row else None
+
+
+def opened(tx: sa.Connection) -> dict[tuple[str, str], Incident]:
+    """Every open incident by (pipeline, period)."""
+    rows = tx.execute(sa.select(_incidents).where(_incidents.c.closed_at.is_(None)).order_by(_incidents.c.number))
+    return {(row.pipeline, row.period): _incident(row) for row in rows}
+
+
+def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Incident, ...]:
+    """Incidents opened in [first, last), oldest first."""
+    query = sa.select(_incidents).where(_incidents.c.opened_at >= first, _incidents.c.opened_at < last)
+    return tuple(map(_incident, tx.execute(query.order_by(_incidents.c.number))))
+
+
+def keep(tx: sa.Connection, incident: Incident, events: Iterable[str], now: datetime) -> Incident:
+    """Write an incident as it is now, with what just happened; with its number.
+
+    Raises Overtaken when another changed it since it was read: what this one was about to tell may be told already.
+    """
+    row = {"pipeline": incident.pipeline, "period": incident.period, "opened_at": incident.opened_at}
+    row |= {"closed_at": incident.closed_at, "rest": incident.as_dict(), "version": incident.version + 1}
+    if incident.number:
+        known = _incidents.update().where(_incidents.c.number == incident.number)
+        if not tx.execute(known.where(_incidents.c.version == incident.version).values(**row)).rowcount:
+            raise Overtaken(f"Incident {incident.number} was changed by another runner.", "Look again.")
+    else:
+        made = tx.execute(_incidents.insert().values(**row))
+        incident = replace(incident, number=_number(made))
+    rows = [{"number": incident.number, "at": now, "text": text} for text in events]
+    if rows:
+        tx.execute(_events.insert(), rows)
+    return replace(incident, version=incident.version + 1)
+
+
+def _number(made: sa.CursorResult[Any]) -> int:
+    key = made.inserted_primary_key
+    return int(key[0]) if key else 0
+
+
+def history(tx: sa.Connection, number: int) -> tuple[Event, ...]:
+    """What happened in an incident, oldest first."""
+    query = sa.select(_events).where(_events.c.number == number).order_by(_events.c.id)
+    return tuple(Event(row.at, row.text) for row in tx.execute(query))

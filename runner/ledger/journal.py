@@ -1,0 +1,102 @@
+"""Who did what, how far the scheduler has come, which runs are to be cancelled. Functions over one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.ledger.store import Instant, meta
+
+_acts = sa.Table(
+    "acts",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),
+    sa.Column("what", sa.String(64), nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Index("acts_by_time", "at"),
+)
+_marks = sa.Table(
+    "marks",
+    meta,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("at", Instant),
+    sa.Column("text", sa.Text),
+)
+_cancellations = sa.Table(
+    "cancellations",
+    meta,
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),
+    sa.Column("because", sa.Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that a person, or the software in their name, did."""
+
+    at: datetime
+    who: str
+    what: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far something has come: an instant, a text, or both."""
+
+    at: datetime | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """Somebody's wish that a run end."""
+
+    run: str
+    at: datetime
+    who: str
+    because: str
+
+
+def act(tx: sa.Connection, done: Act) -> None:
+    """Write down what was done."""
+    tx.execute(_acts.insert().values(at=done.at, who=done.who, what=done.what, details=dict(done.details)))
+
+
+def acts(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Act, ...]:
+    """What was done in [first, last), oldest first."""
+    query = sa.select(_acts).where(_acts.c.at >= first, _acts.c.at < last).order_by(_acts.c.id)
+    return tuple(Act(row.at, row.who, row.what, row.details) for row in tx.execute(query))
+
+
+def mark(tx: sa.Connection, name: str) -> Mark | None:
+    """How far something has come; None before it began."""
+    row = tx.execute(sa.select(_marks).where(_marks.c.name == name)).first()
+    return Mark(row.at, row.text) if row else None
+
+
+def set_mark(tx: sa.Connection, name: str, new: Mark) -> None:
+    """Note how far something has come."""
+    values = {"at": new.at, "text": new.text}
+    if not tx.execute(_marks.update().where(_marks.c.name == name).values(**values)).rowcount:
+        tx.execute(_marks.insert().values(name=name, **values))
+
+
+def cancel(tx: sa.Connection, wish: Cancellation) -> None:
+    """Note the wish that a run end; the first one counts."""
+    if tx.execute(sa.select(_cancellations).where(_cancellations.c.run == wish.run)).first() is None:
+        tx.execute(_cancellations.insert().values(**vars(wish)))
+
+
+def cancelled(tx: sa.Connection, run: str) -> Cancellation | None:
+    """The wish that a run end, if there is one."""
+    row = tx.execute(sa.select(_cancellations).where(_cancellations.c.run == run)).first()
+    return Cancellation(row.run, row.at, row.who, row.because) if row else None

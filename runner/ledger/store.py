@@ -1,0 +1,139 @@
+"""The database behind the ledger: its address, its version, its transactions.
+
+One transaction for each change of state. Instants are kept as aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from runner.errors import ConfigError
+
+SCHEMA = 2
+BUSY = 30_000  # milliseconds that one writer waits for another
+
+meta = sa.MetaData()
+_version = sa.Table("schema_version", meta, sa.Column("version", sa.Integer, primary_key=True))
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware instant in UTC, kept as text so that every database gives back the very same."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """Refuse an instant without a zone; it would be a guess."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("An instant needs its time zone.")
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Give back the aware instant."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class Store:
+    """A database with every table of the ledger. Safe to share between threads."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._writing = engine.execution_options(writes=True)
+
+    @classmethod
+    def open(cls, where: str | Path) -> Self:
+        """Open a database address or a file, and make or renew the tables where they are not there or older.
+
+        Raises ConfigError when the database cannot be opened or was made by a newer version.
+        """
+        url = where if isinstance(where, str) and "://" in where else f"sqlite:///{where}"
+        try:
+            store = cls(_engine(url))
+            store._prepare()
+        except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise ConfigError(f"The ledger cannot be opened: {reason}.", "Correct `ledger` in settings.yml.") from error
+        return store
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        found = self._found()
+        if found == SCHEMA:
+            return
+        with self.write() as connection:
+            # New tables are made; a step that changes an older table has its own function in _STEPS.
+            meta.create_all(connection)
+            for version in range((found or SCHEMA) + 1, SCHEMA + 1):
+                _STEPS[version](connection)
+            connection.execute(_version.delete())
+            connection.execute(_version.insert().values(version=SCHEMA))
+
+    def _found(self) -> int | None:
+        if not sa.inspect(self._engine).has_table("schema_version"):
+            return None
+        with self.read() as connection:
+            found = connection.scalar(sa.select(_version.c.version))
+        if found is not None:
+            _refuse_newer(found)
+        return found
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that changes something; on SQLite it is a writer from its start."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One transaction that looks."""
+        with self._engine.connect() as connection:
+            yield connection
+
+
+def _to_2(connection: sa.Connection) -> None:
+    """Runs are looked up by status and by time as well."""
+    for name, columns in (("runs_by_status", "status"), ("runs_by_time", "pipeline, started_at")):
+        connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS {name} ON runs ({columns})")
+
+
+_STEPS = {2: _to_2}
+
+
+def _refuse_newer(found: int) -> None:
+    if found > SCHEMA:
+        raise ConfigError(
+            f"The ledger was written by a newer version of the runner (schema {found}, this one knows {SCHEMA}).",
+            "Update the runner, or name another ledger in settings.yml.",
+        )
+
+
+def _engine(url: str) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY / 1000})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see _begin_sqlite
+    for pragma in (f"busy_timeout = {BUSY}", "journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,282 @@
+"""What is seen of a deadline -> its incident -> who must be told what. Pure.
+
+Outcome and lateness are two axes: a report may be failed and late, held and late, or late and still under way. There is
+one incident for each (pipeline, period). It tells each state once; what has been told is part of it, so that looking
+again, in whatever rhythm, tells nothing again.
+
+Who is told, in this order: the on-call primary; when nobody acknowledges in time the on-call secondary; then the
+pipeline's owners; then everyone once more, a limited number of times. Whoever becomes primary while it is open is told
+of it. That it is over is told to those who were told of the trouble.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """What is wrong, from harmless to grave."""
+
+    NOT_STARTED = "not started"
+    AT_RISK = "at risk"
+    HELD = "held"
+    FAILED = "failed"
+    LATE = "late"
+
+
+class Kind(StrEnum):
+    """The messages that an incident can owe."""
+
+    TROUBLE = "trouble"
+    ESCALATION = "escalation"
+    REMINDER = "reminder"
+    HAND_OFF = "hand-off"
+    RECOVERED = "recovered"
+    MISSED = "missed"
+    DELAY = "delay"  # to readers
+    STILL_LATE = "still late"  # to readers
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What is seen of one deadline at one instant.
+
+    `state` is None when nothing is wrong. `cause` tells two ways of being in one state apart (late because it failed,
+    late because it was held); `late` says whether the due time has passed without a report. `over` is None while the
+    deadline is owed, else how it ended: "met" or "missed".
+    """
+
+    state: State | None = None
+    cause: str = ""
+    sentence: str = ""
+    late: bool = False
+    over: str | None = None
+
+    @property
+    def topic(self) -> str:
+        """What is told once."""
+        return f"{self.state}, {self.cause}" if self.cause else str(self.state)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who answers for a pipeline now: the on-call pair, then its owners, by their keys."""
+
+    primary: str | None
+    secondary: str | None
+    owners: tuple[str, ...]
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """Who is told first. Nobody on call must never mean that nobody is told."""
+        return (self.primary,) if self.primary else self.owners
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How trouble is told."""
+
+    acknowledge_within: timedelta
+    repeat_every: timedelta
+    repeats: int
+    readers_every: timedelta
+    tells_readers: bool = True
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One open or closed trouble, with all that was told of it."""
+
+    pipeline: str
+    period: str
+    opened_at: datetime
+    number: int = 0
+    state: str = ""
+    sentence: str = ""
+    topics: tuple[str, ...] = ()  # told already
+    told: tuple[str, ...] = ()  # people, in the order in which they were first told
+    step: int = 0  # 0: the first were told; 1: the secondary; 2: the owners; above: repeats
+    next_step_at: datetime | None = None
+    primary: str | None = None  # on call when last seen
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    notices: int = 0  # to readers
+    next_word_at: datetime | None = None
+    closed_at: datetime | None = None
+    outcome: str = ""
+    version: int = 0  # how often it was written; two who write at once are told apart by it
+
+    @property
+    def open(self) -> bool:
+        """Whether it goes on."""
+        return self.closed_at is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Incident:
+        """The incident that `as_dict` described."""
+        return cls(**{key: _typed(key, value) for key, value in data.items()})
+
+
+def _typed(key: str, value: Any) -> Any:
+    if key.endswith("_at") and value is not None:
+        return datetime.fromisoformat(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One message owed: of what kind, to whom (None: to the pipeline's readers), in which role."""
+
+    kind: Kind
+    person: str | None = None
+    role: str = ""
+    next_word_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one look leads to: the incident as it is now, the messages owed, and a line for its history."""
+
+    incident: Incident
+    notices: tuple[Notice, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+def advance(incident: Incident, sighting: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
+    """An open incident, or a fresh one without a number, after one look. Looking again changes nothing more."""
+    if sighting.over:
+        return _close(incident, sighting, now)
+    change = Change(replace(incident, primary=incident.primary or watch.primary))
+    for step in (_tell_state, _hand_off, _escalate, _tell_readers):
+        change = _then(change, step(change.incident, sighting, watch, policy, now))
+    return change
+
+
+def _then(first: Change, second: Change) -> Change:
+    return Change(second.incident, (*first.notices, *second.notices), (*first.events, *second.events))
+
+
+def opened(pipeline: str, period: str, now: datetime) -> Incident:
+    """A fresh incident, of which nobody was told yet."""
+    return Incident(pipeline, period, now)
+
+
+def acknowledge(incident: Incident, who: str, now: datetime) -> Change:
+    """Somebody is at it: no further escalation. The first acknowledgement counts."""
+    if not incident.open or incident.acknowledged_by:
+        return Change(incident)
+    done = replace(incident, acknowledged_by=who, acknowledged_at=now, next_step_at=None)
+    return Change(done, events=(f"{who} acknowledged it",))
+
+
+def next_look(incident: Incident) -> datetime | None:
+    """The next instant at which an open incident owes something if nothing else happens."""
+    times = [at for at in (incident.next_step_at, incident.next_word_at) if at is not None]
+    return min(times) if incident.open and times else None
+
+
+# The steps of one look.
+
+
+def _tell_state(incident: Incident, sighting: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
+    """A state that was not told yet is told to those who are told first, and to everyone who is in it already."""
+    if sighting.state is None or sighting.topic in incident.topics:
+        return Change(incident)
+    people = _distinct((*watch.first, *incident.told))
+    waits = None if incident.acknowledged_by else incident.next_step_at or now + policy.acknowledge_within
+    known = replace(
+        incident,
+        state=str(sighting.state),
+        sentence=sighting.sentence,
+        topics=(*incident.topics, sighting.topic),
+        told=_distinct((*incident.told, *people)),
+        next_step_at=waits,
+        primary=watch.primary,
+    )
+    role = "on-call primary" if watch.primary else "owner"
+    notices = tuple(Notice(Kind.TROUBLE, who, role if who in watch.first else "") for who in people)
+    return Change(known, notices, (f"{sighting.topic}: {sighting.sentence}",))
+
+
+def _hand_off(incident: Incident, _: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
+    """Whoever became primary since the last look is told of what is open."""
+    if watch.primary is None or watch.primary == incident.primary or not incident.told:
+        return Change(replace(incident, primary=watch.primary))
+    waits = None if incident.acknowledged_by else now + policy.acknowledge_within
+    known = replace(
+        incident, primary=watch.primary, told=_distinct((*incident.told, watch.primary)), next_step_at=waits, step=0
+    )
+    notice = Notice(Kind.HAND_OFF, watch.primary, "on-call primary")
+    return Change(known, (notice,), (f"handed over to {watch.primary}",))
+
+
+def _escalate(incident: Incident, _: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
+    """Nobody acknowledged in time: the next ones are told."""
+    if incident.acknowledged_by or incident.next_step_at is None or now < incident.next_step_at:
+        return Change(incident)
+    step = incident.step + 1
+    if step == 1 and watch.secondary is None:
+        step = 2
+    if step >= 3:
+        return _repeat(incident, step, policy, now)
+    people = (watch.secondary,) if step == 1 and watch.secondary else watch.owners
+    fresh = tuple(who for who in people if who not in incident.told)
+    waits = policy.acknowledge_within if step == 1 else policy.repeat_every
+    last = step == 2 and not policy.repeats
+    known = replace(
+        incident,
+        step=step,
+        told=_distinct((*incident.told, *fresh)),
+        next_step_at=None if last else now + waits,
+    )
+    role = "on-call secondary" if step == 1 else "owner"
+    notices = tuple(Notice(Kind.ESCALATION, who, role) for who in fresh)
+    return Change(known, notices, (f"nobody acknowledged; told {', '.join(fresh)}",) if fresh else ())
+
+
+def _repeat(incident: Incident, step: int, policy: Policy, now: datetime) -> Change:
+    done = step - 2  # repeats, this one included
+    known = replace(incident, step=step, next_step_at=now + policy.repeat_every if done < policy.repeats else None)
+    notices = tuple(Notice(Kind.REMINDER, who) for who in incident.told)
+    return Change(known, notices, (f"nobody acknowledged; told everyone once more ({done} of {policy.repeats})",))
+
+
+def _tell_readers(incident: Incident, sighting: Sighting, _: Watch, policy: Policy, now: datetime) -> Change:
+    """Readers of a late report hear at once, and again when the next word was promised; never without limit."""
+    if not sighting.late or not policy.tells_readers:
+        return Change(incident)
+    if incident.notices and (incident.next_word_at is None or now < incident.next_word_at):
+        return Change(incident)
+    count = incident.notices + 1
+    # The last word promises no other: the report itself is the next.
+    following = now + policy.readers_every if count <= policy.repeats else None
+    kind = Kind.DELAY if count == 1 else Kind.STILL_LATE
+    known = replace(incident, notices=count, next_word_at=following)
+    return Change(known, (Notice(kind, next_word_at=following),), ("readers were told of the delay",))
+
+
+def _close(incident: Incident, sighting: Sighting, now: datetime) -> Change:
+    kind = Kind.RECOVERED if sighting.over == "met" else Kind.MISSED
+    notices = [Notice(kind, who) for who in incident.told]
+    if kind is Kind.MISSED and incident.notices:
+        notices.append(Notice(kind))  # readers who were told of a delay must not wait for ever
+    done = replace(
+        incident,
+        closed_at=now,
+        outcome=str(sighting.over),
+        sentence=sighting.sentence or incident.sentence,
+        next_step_at=None,
+        next_word_at=None,
+    )
+    return Change(done, tuple(notices), (sighting.sentence or str(sighting.over),))
+
+
+def _distinct(people: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(people))

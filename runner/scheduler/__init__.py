@@ -1,0 +1,22 @@
+"""What is owed, what is due, what must be told: the scheduler, which reconciles the calendar with the ledger.
+
+A map of this folder, in the order of a tick::
+
+    tick.py        one look: the order of everything below, and when to look again
+    office.py      what a tick works with
+    opening.py     a real office, found to be in order
+    begins.py      experiments and when they begin
+    planning.py    the calendar -> the book of deadlines
+    roster.py      who is on call; the past kept as it was
+    work.py        attempts: claimed, started, ended, taken up again
+    sightings.py   a deadline in the book -> what is seen of it
+    telling.py     what is seen -> incidents -> letters owed
+    letters.py     a message and an addressee -> a letter
+    chores.py      duties -> done, overdue
+    notices.py     changes of rota and config -> letters to those whom they touch
+    post.py        letters owed -> sent
+    crew.py        those who make reports: threads, each with its own stop
+    service.py     ticks until told to stop
+    simulation.py  the same scheduler with a simulated clock
+    drill.py       a real fault in a copy, and how long people take
+"""

@@ -1,0 +1,147 @@
+"""Duties: done by themselves where a report's checks are the evidence, told of when due, an incident when overdue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from runner.config import Duty, Project
+from runner.delivery import alerts
+from runner.delivery.messages import Message
+from runner.ledger import duties, incidents, outbox
+from runner.ledger.duties import Done, Task
+from runner.model import Level, Status
+from runner.plan.incidents import Incident, Kind, Sighting, State, Watch, advance, opened
+from runner.plan.oncall import Rota
+from runner.scheduler import letters, roster
+from runner.scheduler.office import Office
+
+ON_CALL = "on-call"  # the owner of a duty that falls to whoever is on call
+PREFIX = "duty:"  # before the name of a duty, where a pipeline's name stands otherwise
+AGAIN = timedelta(minutes=10)  # how often evidence is looked for
+#: How long before it is due an owner is reminded of what comes seldom.
+_AHEAD = ((timedelta(days=60), timedelta(days=7)), (timedelta(days=6), timedelta(days=1)))
+
+
+def look(office: Office, now: datetime) -> None:
+    """Take evidence, remind of what is due soon, open and close incidents of what is overdue."""
+    if not office.project.duties or office.notes.get("look at duties", now) > now:
+        return
+    _take_evidence(office, now)
+    with office.ledger.write() as tx:
+        waiting = [task for task in duties.waiting(tx, now) if task.due.duty in office.project.duties]
+        for task in waiting:
+            _remind(tx, office, task, now)
+        _trouble(tx, office, waiting, now)
+        office.notes["look at duties"] = min(now + AGAIN, duties.next_due(tx, now) or now + AGAIN)
+
+
+def _take_evidence(office: Office, now: datetime) -> None:
+    """A duty that a report's checks show is done by the first report that has them."""
+    with office.ledger.read() as tx:
+        waiting = duties.waiting(tx, now)
+    for task in waiting:
+        duty = office.project.duties.get(task.due.duty)
+        evidence = _evidence(office, duty, task) if duty else None
+        if evidence is not None:
+            with office.ledger.write() as tx:
+                duties.done(tx, *task.due.key, Done("runner", now, evidence))
+            office.log("duty done", duty=task.due.duty, period=task.due.period, **evidence)
+
+
+def _evidence(office: Office, duty: Duty, task: Task) -> dict[str, object] | None:
+    """The checks of a run since the duty opened, if all of them are there and none stopped it."""
+    if duty.shown_by is None:
+        return None
+    fit = {Status.READY, Status.DELIVERED, Status.HELD}
+    for run in office.ledger.runs_since(duty.shown_by.pipeline, task.due.opens_at):
+        found = {finding.check: finding for finding in office.ledger.findings(run.run)}
+        checks = [found.get(check) for check in duty.shown_by.checks]
+        if run.status in fit and all(check is not None and check.level is not Level.STOP for check in checks):
+            said = {check.check: check.message for check in checks if check is not None}
+            return {"run": run.run, "checks": said}
+    return None
+
+
+def _remind(tx: sa.Connection, office: Office, task: Task, now: datetime) -> None:
+    length = task.due.due_at - task.due.opens_at
+    ahead = next((lead for least, lead in _AHEAD if length >= least), None)
+    duty = office.project.duties[task.due.duty]
+    if ahead is None or duty.shown_by is not None or not task.due.due_at - ahead <= now < task.due.due_at:
+        return
+    who = owner(tx, office.project, duty, now)
+    key = f"duty/{task.due.duty}/{task.due.period}/due"
+    message = alerts.duty_open(_task(office, task, who, now))
+    outbox.owe(tx, letters.to_engineer(office.project, letters.About(key, "duty", now), who, message))
+
+
+def owner(tx: sa.Connection, project: Project, duty: Duty, now: datetime) -> str:
+    """Who owns a duty at an instant."""
+    if duty.owner != ON_CALL:
+        return duty.owner
+    rota = roster.rota_of(tx, project)
+    return rota.at(now).primary if rota else next(iter(project.people.engineers))
+
+
+# Overdue.
+
+
+def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: datetime) -> None:
+    overdue = {(PREFIX + task.due.duty, task.due.period): task for task in waiting if task.due.due_at <= now}
+    open_ = {key: incident for key, incident in incidents.opened(tx).items() if key[0].startswith(PREFIX)}
+    if not overdue and not open_:
+        return
+    seen = _Look(now, roster.rota_of(tx, office.project))
+    for key in {**overdue, **open_}:
+        task = overdue.get(key) or duties.find(tx, key[0].removeprefix(PREFIX), key[1])
+        if task is not None and task.due.duty in office.project.duties:
+            _advance(tx, office, open_.get(key) or opened(*key, now), task, seen)
+
+
+def _advance(tx: sa.Connection, office: Office, before: Incident, task: Task, look: _Look) -> None:
+    duty = office.project.duties[task.due.duty]
+    watch = _watch(owner(tx, office.project, duty, look.now), look)
+    change = advance(before, _sighting(duty, task), watch, office.policy(tells_readers=False), look.now)
+    if not change.notices and change.incident == before:
+        return
+    incident = incidents.keep(tx, change.incident, change.events, look.now)
+    for notice in change.notices:
+        about = letters.about(letters.Key(incident, notice, look.now))
+        message = _message(office, task, notice.kind, look.now)
+        outbox.owe(tx, letters.to_engineer(office.project, about, notice.person or "", message))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """An instant, and the rota at it."""
+
+    now: datetime
+    rota: Rota | None
+
+
+def _sighting(duty: Duty, task: Task) -> Sighting:
+    if task.done_at is not None:
+        return Sighting(over="met", sentence=f"{duty.title} was done by {task.done_by}.")
+    return Sighting(State.LATE, "duty", f"{duty.title} was not done in time.", late=True)
+
+
+def _watch(who: str, look: _Look) -> Watch:
+    """The owner first, then whoever is on call."""
+    shift = look.rota.at(look.now) if look.rota else None
+    others = [name for name in (shift.primary, shift.secondary) if name and name != who] if shift else []
+    return Watch(who, others[0] if others else None, tuple(others[1:]))
+
+
+def _message(office: Office, task: Task, kind: Kind, now: datetime) -> Message:
+    known = _task(office, task, office.project.duties[task.due.duty].owner, now)
+    return alerts.duty_done(known, task.done_by or "") if kind is Kind.RECOVERED else alerts.duty_overdue(known)
+
+
+def _task(office: Office, task: Task, who: str, now: datetime) -> alerts.Task:
+    duty, engineers = office.project.duties[task.due.duty], office.project.people.engineers
+    done = f"{office.command} done {task.due.duty} {task.due.period} --by NAME --evidence TEXT"
+    name = engineers[who].name if who in engineers else "whoever is on call"
+    commands = (("Record that it is done, with what shows it", done),)
+    return alerts.Task(duty.title, task.due.due_at, now, office.zone, name, duty.how, commands)

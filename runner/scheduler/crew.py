@@ -1,0 +1,97 @@
+"""Those who make reports: one thread for each attempt, each with its own stop, and an ear for cancellations."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from runner.errors import RunnerError
+from runner.ledger import Ledger, Taken, journal
+from runner.model import Status
+from runner.report.execute import Stop
+from runner.report.produce import Ctx, Job, Made, produce
+from runner.scheduler.office import Done, Order
+
+
+def heed(ledger: Ledger, pipeline: str, period: str, stop: Stop) -> bool:
+    """Ask a run to end if somebody cancelled it; whether somebody did."""
+    run = ledger.making(pipeline, period)
+    if run is None:
+        return False
+    with ledger.read() as tx:
+        wish = journal.cancelled(tx, run.run)
+    if wish is not None:
+        stop.ask()
+    return wish is not None
+
+
+@dataclass
+class _Shift:
+    """One attempt under way."""
+
+    order: Order
+    stop: Stop
+    thread: threading.Thread
+    cancelled: bool = False
+
+
+class Threads:
+    """A crew of threads in this process. `ctx.stop` ends them all."""
+
+    def __init__(self, ctx: Ctx) -> None:
+        self._ctx = ctx
+        self._at_work: dict[str, _Shift] = {}
+        self._ended: queue.SimpleQueue[tuple[str, Made | Exception]] = queue.SimpleQueue()
+
+    @property
+    def busy(self) -> tuple[Order, ...]:
+        """The attempts that are under way."""
+        return tuple(shift.order for shift in self._at_work.values())
+
+    def start(self, order: Order, now: datetime) -> None:  # noqa: ARG002 - a simulated crew needs it
+        """Begin one attempt in a thread of its own."""
+        stop = self._ctx.stop.child()
+        thread = threading.Thread(target=self._make, args=(order, stop), name=order.token, daemon=True)
+        self._at_work[order.token] = _Shift(order, stop, thread)
+        thread.start()
+
+    def _make(self, order: Order, stop: Stop) -> None:
+        deadline = order.deadline
+        pipeline = self._ctx.project.pipelines[deadline.pipeline]
+        job = Job(pipeline, deadline.as_of.isoformat(), deadline.experiment)
+        try:
+            self._ended.put((order.token, produce(job, replace(self._ctx, stop=stop))))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the attempt has ended and must be told
+            self._ended.put((order.token, error))
+
+    def finished(self, now: datetime) -> tuple[Done, ...]:
+        """The attempts that ended since this was asked last. Asks those to end that somebody cancelled."""
+        for shift in self._at_work.values():
+            shift.cancelled = shift.cancelled or heed(self._ctx.ledger, *shift.order.deadline.key, shift.stop)
+        ended = []
+        while not self._ended.empty():
+            token, made = self._ended.get()
+            shift = self._at_work.pop(token)
+            shift.thread.join()
+            shift.stop.close()
+            ended.append(_done(shift, made, now))
+        return tuple(ended)
+
+    def next_end(self) -> datetime | None:
+        """Nobody knows."""
+        return None
+
+    def durations(self, pipeline: str) -> tuple[float, ...]:
+        """Seconds that past runs of a pipeline took, newest first."""
+        return self._ctx.ledger.durations(pipeline)
+
+
+def _done(shift: _Shift, made: Made | Exception, now: datetime) -> Done:
+    if isinstance(made, Made):
+        done = Done(shift.order, made.status, now, made.message, made.trouble, made.run)
+        return replace(done, cancelled=shift.cancelled and made.status is Status.INTERRUPTED)
+    if isinstance(made, RunnerError):
+        return Done(shift.order, Status.FAILED, now, made.what, made.trouble, later=isinstance(made, Taken))
+    return Done(shift.order, Status.FAILED, now, f"The runner itself failed: {type(made).__name__}: {made}.")

@@ -1,0 +1,185 @@
+"""Changes of the rota and of config -> letters to those whom they touch; the sign of life; the next hand-off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from runner.config import Person, Project
+from runner.delivery import alerts
+from runner.delivery.messages import Message
+from runner.ledger import journal, outbox
+from runner.ledger.journal import Act, Mark
+from runner.plan import fairness
+from runner.plan.fairness import Change
+from runner.scheduler import letters, roster
+from runner.scheduler.letters import Addressee
+from runner.scheduler.office import Office
+from runner.scheduler.roster import Turned
+
+CONFIG, BEAT = "config", "heartbeat"
+_MOST = 12  # changes that one message lists
+
+
+def announce(office: Office, now: datetime) -> None:
+    """Keep the past of the rota, record what changed in config, and tell those whom it touches."""
+    if office.notes.get("look at rota", now) > now:
+        return
+    with office.ledger.write() as tx:
+        turned = roster.keep(tx, office.project, now)
+        if turned is not None:
+            _rota(tx, office, turned, now)
+        _config(tx, office, now)
+    office.notes["look at rota"] = hand_off(office, now) or now + timedelta(days=7)
+
+
+def hand_off(office: Office, now: datetime) -> datetime | None:
+    """When the next shift begins."""
+    with office.ledger.read() as tx:
+        rota = roster.rota_of(tx, office.project)
+    return rota.at(now).end if rota else None
+
+
+def _rota(tx: sa.Connection, office: Office, turned: Turned, now: datetime) -> None:
+    changes = fairness.difference(turned.before, turned.after)
+    journal.act(tx, Act(now, "config", "rota changed", {"changes": len(changes)}))
+    for who in sorted(fairness.touched(changes)):
+        mine = [change for change in changes if who in _people(change)]
+        lines = [_line(change, who, office.zone) for change in mine[:_MOST]]
+        lines += [f"and {len(mine) - _MOST} more"] if len(mine) > _MOST else []
+        _tell(tx, office, who, _News("rota changed", now, partial(_rota_words, tuple(lines))))
+
+
+def _rota_words(lines: tuple[str, ...], name: str) -> Message:
+    return alerts.rota_changed(name, lines)
+
+
+def _config_words(lines: tuple[str, ...], _: str) -> Message:
+    return alerts.config_changed(lines)
+
+
+def _people(change: Change) -> set[str | None]:
+    return {change.before, change.after, change.secondary_before, change.secondary_after}
+
+
+def _line(change: Change, who: str, zone: ZoneInfo) -> str:
+    span = f"{_local(change.start, zone)} to {_local(change.end, zone)}"
+    was, is_ = _role(change.before, change.secondary_before, who), _role(change.after, change.secondary_after, who)
+    return f"{span}: you were {was}, you are {is_}"
+
+
+def _role(primary: str | None, secondary: str | None, who: str) -> str:
+    return "primary" if who == primary else "secondary" if who == secondary else "off duty"
+
+
+def _local(at: datetime, zone: ZoneInfo) -> str:
+    there = at.astimezone(zone)
+    return f"{there:%a} {there.day} {there:%b %Y %H:%M}"
+
+
+# Changes of what the files say.
+
+
+def _config(tx: sa.Connection, office: Office, now: datetime) -> None:
+    new = snapshot(office.project)
+    known = journal.mark(tx, CONFIG)
+    text = json.dumps(new, sort_keys=True)
+    if known is not None and known.text == text:
+        return
+    journal.set_mark(tx, CONFIG, Mark(now, text))
+    if known is None or known.text is None:
+        return
+    old = json.loads(known.text)
+    lines = changes(old, new)
+    journal.act(tx, Act(now, "config", "config changed", {"changes": [words for _, words in lines]}))
+    people = sorted({who for touched, _ in lines for who in touched})
+    for who in people:
+        mine = [words for touched, words in lines if who in touched]
+        _tell(tx, office, who, _News("config changed", now, partial(_config_words, tuple(mine))))
+
+
+def snapshot(project: Project) -> dict[str, Any]:
+    """What of config is somebody's promise or duty: by pipeline, by duty, by engineer."""
+    return {
+        "pipeline": {name: pipeline.model_dump(mode="json") for name, pipeline in project.pipelines.items()},
+        "duty": {name: duty.model_dump(mode="json") for name, duty in project.duties.items()},
+        "engineer": {name: engineer.model_dump(mode="json") for name, engineer in project.people.engineers.items()},
+    }
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[set[str], str]]:
+    """(those whom it touches, one line) for every entry that is new, gone or different."""
+    found = []
+    for kind in new:
+        before, after = old.get(kind, {}), new[kind]
+        for name in sorted({*before, *after}):
+            said = _difference(before.get(name), after.get(name))
+            if said:
+                people = _named(name, kind, before.get(name)) | _named(name, kind, after.get(name))
+                found.append((people, f"{kind} {name}: {said}"))
+    return found
+
+
+def _difference(before: Any, after: Any) -> str:
+    if before is None or after is None:
+        return "" if before is after else "is new" if before is None else "is gone"
+    parts = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    shown = [f"{key} was {_short(before.get(key))}, is {_short(after.get(key))}" for key in parts]
+    return "; ".join(shown)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _named(name: str, kind: str, entry: Any) -> set[str]:
+    """The engineers that an entry names."""
+    if entry is None:
+        return set()
+    if kind == "engineer":
+        return {name}
+    owners = entry.get("owners") or {}
+    return {who for who in (owners.get("primary"), owners.get("secondary"), entry.get("owner")) if who}
+
+
+@dataclass(frozen=True)
+class _News:
+    """One piece of news: its kind, when, and how it reads to a person of this name."""
+
+    kind: str
+    at: datetime
+    compose: Callable[[str], Message]
+
+
+def _tell(tx: sa.Connection, office: Office, who: str, news: _News) -> None:
+    engineer = office.project.people.engineers.get(who)
+    if engineer is not None:
+        about = letters.About(f"{news.kind}/{news.at:%Y%m%dT%H%M%S}", news.kind, news.at)
+        outbox.owe(tx, letters.to_engineer(office.project, about, who, news.compose(engineer.name)))
+
+
+# The sign of life.
+
+
+def beat(office: Office, now: datetime) -> None:
+    """Owe a sign of life when it is time: it goes the whole way that a message about trouble goes."""
+    heart = office.project.settings.heartbeat
+    if heart is None:
+        return
+    with office.ledger.write() as tx:
+        last = journal.mark(tx, BEAT)
+        if last is not None and last.at is not None and now < last.at + timedelta(seconds=heart.every):
+            return
+        journal.set_mark(tx, BEAT, Mark(now))
+        watch = Addressee("watch", Person(name="Watch", email=office.project.settings.sender.email), heart.channel)
+        about = letters.About(f"heartbeat/{now:%Y%m%dT%H%M%S}", "heartbeat", now)
+        outbox.owe(tx, [letters.plain(office.project, about, watch, alerts.heartbeat(now))])
+        outbox.forget(tx, "heartbeat", now - timedelta(days=1))

@@ -1,0 +1,74 @@
+"""Opening the office: everything a scheduler needs, found to be in order before anything is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runner.config import Project
+from runner.delivery.channels import Carrier, Channels
+from runner.document.render import TEMPLATES
+from runner.errors import ConfigError
+from runner.plan.runbooks import Library, library
+from runner.report.produce import Ctx
+from runner.scheduler.begins import begins_of
+from runner.scheduler.crew import Threads
+from runner.scheduler.office import LEASE, Log, Office, silent
+
+SHIPPED = "runbook.md"
+
+
+def library_of(project: Project) -> Library:
+    """The project's runbooks, with the shipped one behind them.
+
+    Raises ConfigError when one cannot be read, belongs to no pipeline, or when a trouble is answered by none.
+    """
+    folders = (*project.templates, TEMPLATES)
+    shipped = next((folder / SHIPPED for folder in folders if (folder / SHIPPED).is_file()), TEMPLATES / SHIPPED)
+    found = library({"common.md": shipped.read_text(encoding="utf-8"), **_named(project)})
+    strangers = found.strangers(project.pipelines)
+    if strangers:
+        raise ConfigError(
+            f"config/runbooks/{strangers[0]}.md belongs to no pipeline.",
+            f"Give it the name of one ({', '.join(project.pipelines)}), or take it away.",
+        )
+    missing = found.missing(project.pipelines)
+    if missing:
+        pipeline, kind = missing[0]
+        raise ConfigError(
+            f"No runbook answers {kind!r} for {pipeline}.",
+            f"Write a section with the line `Answers: {kind}` in config/runbooks/common.md or {pipeline}.md.",
+        )
+    return found
+
+
+def _named(project: Project) -> dict[str, str]:
+    """The texts under the names by which a mistake in them is told."""
+    return {name if name == "common.md" else f"config/runbooks/{name}": text for name, text in project.runbooks.items()}
+
+
+def unreachable(project: Project, environment: Mapping[str, str]) -> dict[str, str]:
+    """Channels that cannot be reached as things stand, each with the reason."""
+    channels = Channels(project, environment)
+    named = [channel for engineer in project.people.engineers.values() for channel in engineer.channels]
+    heart = project.settings.heartbeat
+    return {
+        name: why
+        for name in dict.fromkeys([*named, *([heart.channel] if heart else [])])
+        if (why := channels.problem(name))
+    }
+
+
+def open_office(ctx: Ctx, carrier: Carrier, command: str = "runner", log: Log = silent) -> Office:
+    """The office of a real scheduler: threads at work, real channels. Raises ConfigError as `library_of` does."""
+    project, ledger = ctx.project, ctx.ledger
+    return Office(
+        project=project,
+        ledger=ledger,
+        library=library_of(project),
+        crew=Threads(ctx),
+        carrier=carrier,
+        begins=lambda: begins_of(project),
+        lease=ctx.lease or LEASE,
+        command=command,
+        log=log,
+    )

@@ -1,0 +1,105 @@
+"""The calendar -> the book of deadlines, ahead of time, so that what never starts is late too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from runner.config.promise import When, parse
+from runner.ledger import deadlines, duties, journal
+from runner.ledger.journal import Mark
+from runner.plan.deadlines import Deadline, Timetable, all_deadlines
+from runner.plan.duties import Due, dues
+from runner.scheduler.office import Office
+
+AHEAD = timedelta(days=8)  # how far the book is written
+REFRESH = timedelta(days=1)  # how often it is written on
+LOOK = timedelta(minutes=10)  # how often the table of experiments is read again
+SINCE, UNTIL, PLAN = "plan since", "plan until", "plan digest"
+
+
+def plan(office: Office, now: datetime) -> int:
+    """Write down what will be owed; how many deadlines are new.
+
+    On a fresh ledger the first promise is the first that is due from now on. After a time without a tick everything
+    since the last one is written down. A change of the plan changes what is not begun yet.
+    """
+    if _is_current(office, now):
+        return 0
+    timetable = office.timetable()
+    digest = _digest(office, timetable)
+    with office.ledger.write() as tx:
+        until = journal.mark(tx, UNTIL)
+        changed = _text(tx) != digest
+        if until is None:
+            journal.set_mark(tx, SINCE, Mark(now))
+        new = 0
+        if until is None or changed or (until.at or now) < now + AHEAD - REFRESH:
+            new = _write(tx, office, timetable, _Window(now, until.at if until else None, changed))
+            journal.set_mark(tx, UNTIL, Mark(now + AHEAD))
+            journal.set_mark(tx, PLAN, Mark(now, digest))
+    office.notes["planned"] = (now, digest)
+    return new
+
+
+class _Window:
+    """Which spans are written: what follows the last writing, and after a change what lies ahead once more."""
+
+    def __init__(self, now: datetime, until: datetime | None, changed: bool) -> None:  # noqa: FBT001
+        self.now = now
+        self.first = now if until is None else min(until, now) if changed else until
+        self.last = now + AHEAD
+        self.again = changed and until is not None
+
+
+def _is_current(office: Office, now: datetime) -> bool:
+    """Whether the book was written by this very process a moment ago."""
+    planned = office.notes.get("planned")
+    return planned is not None and timedelta(0) <= now - planned[0] < LOOK
+
+
+def _text(tx: sa.Connection) -> str | None:
+    found = journal.mark(tx, PLAN)
+    return found.text if found else None
+
+
+def _write(tx: sa.Connection, office: Office, timetable: Timetable, window: _Window) -> int:
+    found = list(_deadlines(tx, office, timetable, window))
+    new = deadlines.note(tx, found)
+    if window.again:
+        deadlines.withdraw(tx, (deadline.key for deadline in found), window.now, window.now)
+    duties.note(tx, _dues(office, timetable, window))
+    return new
+
+
+def _deadlines(tx: sa.Connection, office: Office, timetable: Timetable, window: _Window) -> Iterator[Deadline]:
+    settings, pipelines = office.project.settings, office.project.pipelines.values()
+    since = journal.mark(tx, SINCE)
+    start = since.at if since and since.at else window.now
+    for pipeline in pipelines:
+        # An experiment may be entered in its table after it began, even after its deadline: it is owed all the same.
+        elapsed = parse(pipeline.deadline).when is When.ELAPSED
+        yield from all_deadlines((pipeline,), settings, timetable, start if elapsed else window.first, window.last)
+
+
+def _dues(office: Office, timetable: Timetable, window: _Window) -> Iterator[Due]:
+    for name, duty in office.project.duties.items():
+        yield from dues(name, duty.rhythm, duty.first, timetable, window.first, window.last + timedelta(days=200))
+
+
+def _digest(office: Office, timetable: Timetable) -> str:
+    """A hash over everything that deadlines follow from."""
+    project = office.project
+    said = {
+        "pipelines": {name: p.model_dump(mode="json") for name, p in project.pipelines.items()},
+        "duties": {name: duty.model_dump(mode="json") for name, duty in project.duties.items()},
+        "zone": project.settings.time_zone,
+        "retries": [project.settings.attempts, *project.settings.retry_after, project.settings.run_limit],
+        "days": project.holidays.model_dump(mode="json"),
+        "begins": [[begin.experiment, begin.at.isoformat()] for begin in timetable.begins],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,104 @@
+"""Letters owed -> sent. A flood for one person on one channel goes out as one message.
+
+Claimed first, sent second, noted third. A scheduler that dies in between leaves letters whose claim runs out, and they
+are sent again under the same Message-ID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from runner.delivery.alerts import grouped
+from runner.delivery.channels import Parcel
+from runner.delivery.messages import Message
+from runner.errors import DeliveryFailed
+from runner.ledger import outbox
+from runner.ledger.outbox import Letter, Refusal
+from runner.scheduler.office import Office
+
+LEASE = timedelta(minutes=5)  # longer than the longest send
+#: How long a letter is tried. After that the next in line has long been told.
+PATIENCE = timedelta(hours=24)
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Letters that go out as one message."""
+
+    letters: tuple[Letter, ...]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Their numbers in the outbox."""
+        return [letter.id for letter in self.letters]
+
+    def parcel(self) -> Parcel:
+        """What the carrier gets."""
+        first = self.letters[0]
+        messages = [Message.of(letter.message) for letter in self.letters]
+        name = first.bundle or first.message_id
+        return Parcel(name, first.name, first.address, first.channel, grouped(messages))
+
+
+def send(office: Office, now: datetime) -> int:
+    """Send every letter that is due; how many messages went out."""
+    went = 0
+    for bag in _claimed(office, now):
+        try:
+            office.carrier.send(bag.parcel(), now)
+        except DeliveryFailed as error:
+            _refused(office, bag, str(error), now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other letters go out
+            _refused(office, bag, f"{type(error).__name__}: {error}", now)
+        else:
+            went += 1
+            with office.ledger.write() as tx:
+                outbox.sent(tx, bag.numbers, office.holder, now)
+            first = bag.letters[0]
+            office.log("told", person=first.person, channel=first.channel, kind=first.kind, letters=len(bag.letters))
+    return went
+
+
+def _claimed(office: Office, now: datetime) -> tuple[Bag, ...]:
+    with office.ledger.read() as tx:
+        if not outbox.due(tx, now, 1):
+            return ()
+    with office.ledger.write() as tx:
+        due = outbox.due(tx, now)
+        mine = set(outbox.claim(tx, due, office.holder, now, now + LEASE))
+        bags = _bags([letter for letter in due if letter.id in mine], office.project.settings.alerts.group_from)
+        for bag in bags:
+            if len(bag.letters) > 1 and bag.letters[0].bundle is None:
+                outbox.bind(tx, bag.numbers, bag.letters[0].message_id)
+    return bags
+
+
+def _bags(letters: Sequence[Letter], most: int) -> tuple[Bag, ...]:
+    """Letters bound together before stay together; so many new ones for one person on one channel become one."""
+    bags: list[Bag] = []
+    whole = sorted(letters, key=lambda letter: (letter.channel, letter.address, letter.bundle or "", letter.id))
+    for (_, _, bundle), some in groupby(
+        whole, key=lambda letter: (letter.channel, letter.address, letter.bundle or "")
+    ):
+        group = tuple(some)
+        together = bundle or len(group) >= most
+        bags += [Bag(group)] if together else [Bag((letter,)) for letter in group]
+    return tuple(sorted(bags, key=lambda bag: bag.letters[0].id))
+
+
+def _addressee(letter: Letter) -> tuple[str, str, str]:
+    return letter.channel, letter.address, letter.bundle or ""
+
+
+def _refused(office: Office, bag: Bag, error: str, now: datetime) -> None:
+    """Try again later, less and less often, but not for ever. A sign of life is not repeated: the next one comes."""
+    first = bag.letters[0]
+    wait = min(FIRST_WAIT * 2**first.attempts, LONGEST_WAIT)
+    over = first.kind == "heartbeat" or now + wait > first.owed_at + PATIENCE
+    with office.ledger.write() as tx:
+        outbox.refused(tx, bag.numbers, office.holder, Refusal(error, None if over else now + wait, now))
+    office.log("not told", person=first.person, channel=first.channel, kind=first.kind, error=error, given_up=over)

@@ -1,0 +1,59 @@
+"""Who is on call: the rules, the swaps and the frozen past as one rota, and the past kept as it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from runner.config import OnCall, Project
+from runner.ledger import rota as book
+from runner.plan.oncall import Rota, Shift
+
+#: How far ahead a change of the rota is announced.
+HORIZON = timedelta(days=366)
+
+
+@dataclass(frozen=True)
+class Turned:
+    """The rules of the rota changed: the shifts ahead as they were to be, and as they are to be now."""
+
+    before: tuple[Shift, ...]
+    after: tuple[Shift, ...]
+
+
+def rota_of(tx: sa.Connection, project: Project) -> Rota | None:
+    """The rota as the ledger and config/oncall.yml have it; None where the project has no rota."""
+    if project.oncall is None:
+        return None
+    return Rota(project.oncall, book.swaps(tx), book.frozen(tx))
+
+
+def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
+    """Freeze the shifts that are over; where the rules changed, freeze all up to now under the old ones first.
+
+    Gives the change to announce, if there is one. What was before the first look is not frozen: nobody saw it.
+    """
+    if project.oncall is None:
+        return None
+    new, old = project.oncall.model_dump_json(), book.rules(tx)
+    if old is None:
+        book.set_rules(tx, new, now)
+        return None
+    before = Rota(OnCall.model_validate_json(old), book.swaps(tx), book.frozen(tx))
+    since = book.frozen_until(tx) or _since(tx, now)
+    if old == new:
+        if since is not None and since < now and before.at(since).end <= now:
+            book.freeze(tx, before.shifts(since, before.at(now).start))
+        return None
+    if since is not None and since < now:
+        book.freeze(tx, before.shifts(since, now))
+    book.set_rules(tx, new, now)
+    after = Rota(project.oncall, before.swaps, book.frozen(tx))
+    return Turned(before.shifts(now, now + HORIZON), after.shifts(now, now + HORIZON))
+
+
+def _since(tx: sa.Connection, now: datetime) -> datetime | None:
+    found = book.rules_since(tx)
+    return found if found is not None and found < now else None

@@ -1,0 +1,232 @@
+"""What is seen of each deadline -> its incident -> letters owed, in one transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from runner.config import Pipeline
+from runner.delivery import alerts
+from runner.delivery.alerts import Situation
+from runner.delivery.messages import Message
+from runner.errors import Trouble
+from runner.ledger import deadlines, incidents, outbox
+from runner.ledger.deadlines import Owed
+from runner.ledger.outbox import Letter
+from runner.plan.calendar import clock
+from runner.plan.forecast import Forecast, assumed_of, forecast
+from runner.plan.incidents import Change, Incident, Kind, Notice, Sighting, Watch, advance, opened
+from runner.plan.oncall import Rota
+from runner.plan.runbooks import KINDS
+from runner.scheduler import letters, roster, work
+from runner.scheduler.office import Office
+from runner.scheduler.sightings import Circumstances, sight
+
+
+def tell(office: Office, now: datetime) -> tuple[Incident, ...]:
+    """Look at everything that is owed; the incidents that something was told of."""
+    told = []
+    with office.ledger.write() as tx:
+        open_ = incidents.opened(tx)
+        rota: list[Rota | None] = []  # worked out once, and only if somebody must be told
+        for owed in _seen(tx, open_, now):
+            sighting = sight(owed, circumstances(tx, office, owed), now)
+            incident = open_.get(owed.key)
+            if incident is None and (sighting.state is None or sighting.over):
+                continue
+            if not rota:
+                rota.append(roster.rota_of(tx, office.project))
+            change = _advance(office, incident or opened(*owed.key, now), sighting, rota[0], now)
+            if change.notices or change.incident != incident:
+                told.append(_keep(tx, office, change, owed, now))
+    for incident in told:
+        office.log(
+            "incident",
+            number=incident.number,
+            pipeline=incident.pipeline,
+            period=incident.period,
+            state=incident.state,
+            open=incident.open,
+        )
+    return tuple(told)
+
+
+def _seen(tx: sa.Connection, open_: dict[tuple[str, str], Incident], now: datetime) -> Iterator[Owed]:
+    """Every deadline that should be at work, and every one with an open incident that is over by now."""
+    begun = deadlines.begun(tx, now)
+    yield from begun
+    known = {owed.key for owed in begun}
+    for key in open_:
+        owed = None if key in known else deadlines.find(tx, key)
+        if owed is not None:
+            yield owed
+
+
+def circumstances(tx: sa.Connection, office: Office, owed: Owed) -> Circumstances:
+    """What else must be known to see how a deadline stands."""
+    rests = tuple(
+        pipeline.title for pipeline in office.project.pipelines.values() if owed.deadline.pipeline in pipeline.inputs
+    )
+    return Circumstances(
+        work.waits_for(tx, office, owed), forecast_of(office, owed.deadline.pipeline), office.zone, rests
+    )
+
+
+def forecast_of(office: Office, name: str) -> Forecast:
+    """How long a run takes, from this pipeline's own history."""
+    key = f"durations of {name}"
+    if key not in office.notes:
+        pipeline = office.project.pipelines.get(name)
+        assumed = assumed_of(pipeline, office.project.settings) if pipeline else office.project.settings.run_limit
+        office.notes[key] = forecast(office.crew.durations(name), assumed)
+    known: Forecast = office.notes[key]
+    return known
+
+
+def watch_of(rota: Rota | None, pipeline: Pipeline, now: datetime) -> Watch:
+    """Who answers for a pipeline at an instant."""
+    shift = rota.at(now) if rota else None
+    owners = (pipeline.owners.primary, pipeline.owners.secondary)
+    return Watch(shift.primary if shift else None, shift.secondary if shift else None, owners)
+
+
+def _advance(office: Office, incident: Incident, sighting: Sighting, rota: Rota | None, now: datetime) -> Change:
+    pipeline = office.project.pipelines[incident.pipeline]
+    policy = office.policy(tells_readers=bool(office.project.readers(pipeline)))
+    return advance(incident, sighting, watch_of(rota, pipeline, now), policy, now)
+
+
+def _keep(tx: sa.Connection, office: Office, change: Change, owed: Owed, now: datetime) -> Incident:
+    before = change.incident
+    incident = incidents.keep(tx, before, change.events, now)
+    situation = _situation(tx, office, incident, owed, now)
+    owing = [letter for notice in change.notices for letter in _letters(office, incident, notice, situation)]
+    outbox.owe(tx, owing)
+    return incident
+
+
+# What a message may say.
+
+
+def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed, now: datetime) -> Situation:
+    pipeline, deadline = office.project.pipelines[incident.pipeline], owed.deadline
+    section = office.library.answer(pipeline.name, *_kinds(incident, owed))
+    return Situation(
+        incident=incident.number,
+        pipeline=pipeline.name,
+        title=pipeline.title,
+        period=deadline.period,
+        period_text=deadline.text,
+        state=incident.state,
+        sentence=incident.sentence,
+        due_at=deadline.due_at,
+        now=now,
+        zone=office.zone,
+        promise=pipeline.deadline,
+        readers=", ".join(name.replace("_", " ") for name in pipeline.readers),
+        holds=_holds(tx, office, pipeline),
+        run=owed.run or "",
+        folder=f"reports/{pipeline.name}/{deadline.period}/{owed.run}" if owed.run else "",
+        attempts=_attempts(office, owed, now),
+        runbook_title=section.title,
+        runbook=filled(section.text, _words(incident, owed)),
+        as_of=deadline.as_of.isoformat(),
+        experiment=deadline.experiment,
+        owners=letters.owners(office.project, pipeline),
+        command=office.command,
+        drill=office.drill,
+    )
+
+
+def _words(incident: Incident, owed: Owed) -> dict[str, str]:
+    return {
+        "PIPELINE": owed.deadline.pipeline,
+        "DATE": owed.deadline.as_of.isoformat(),
+        "RUN": owed.run or "",
+        "INCIDENT": str(incident.number),
+        "NUMBER": owed.deadline.experiment or "",
+    }
+
+
+def _kinds(incident: Incident, owed: Owed) -> tuple[str, ...]:
+    """What the runbook is asked, most telling first: the very trouble, then the state and its cause."""
+    said = (owed.trouble, "held" if owed.outcome == "held" else None, _cause(incident), incident.state)
+    # A run can fail for a reason that is no kind of its own; the notebook is then the place to look.
+    return (*(kind for kind in said if kind in KINDS), str(Trouble.CELL_FAILED))
+
+
+def filled(text: str, words: Mapping[str, str]) -> str:
+    """A runbook's section with what is known in place of PIPELINE, DATE, RUN ... in its commands."""
+
+    def fill(span: re.Match[str]) -> str:
+        return re.sub(r"\b[A-Z]+\b", lambda found: words.get(found[0]) or found[0], span[0])
+
+    return re.sub(r"`[^`\n]+`", fill, text)
+
+
+def _cause(incident: Incident) -> str | None:
+    """Late because it never started is answered by what answers `not started`."""
+    topic = incident.topics[-1] if incident.topics else ""
+    return "not started" if topic.endswith((", not started", ", waiting")) else None
+
+
+def _holds(tx: sa.Connection, office: Office, pipeline: Pipeline) -> str:
+    """What readers still have."""
+    last = deadlines.last_met(tx, pipeline.name)
+    if last is None or last.ended_at is None:
+        return ""
+    at = last.ended_at.astimezone(office.zone)
+    return f"The report for {last.deadline.text}, delivered on {at:%A} {at.day} {at:%B} at {at:%H:%M}, still holds."
+
+
+def _attempts(office: Office, owed: Owed, now: datetime) -> str:
+    if not owed.attempts:
+        return ""
+    said = f"{owed.attempts} of {office.project.settings.attempts}"
+    return f"{said}; the next at {clock(owed.next_try_at, office.zone, now)}" if owed.next_try_at else said
+
+
+# Who gets which words.
+
+
+def _letters(office: Office, incident: Incident, notice: Notice, situation: Situation) -> Iterable[Letter]:
+    about = letters.about(letters.Key(incident, notice, situation.now))
+    if notice.person is not None:
+        yield from letters.to_engineer(
+            office.project, about, notice.person, _message(office, incident, notice, situation)
+        )
+    elif not office.drill:  # a drill can never reach a reader
+        message = _for_readers(office, notice, situation)
+        for reader in office.project.readers(office.project.pipelines[incident.pipeline]):
+            yield letters.plain(office.project, about, letters.Addressee(reader.email, reader, "mail"), message)
+
+
+def _for_readers(office: Office, notice: Notice, situation: Situation) -> Message:
+    company = office.project.settings.company
+    if notice.kind is Kind.MISSED:
+        return alerts.will_not_come(situation, company)
+    compose = alerts.delay if notice.kind is Kind.DELAY else alerts.still_late
+    return compose(situation, notice.next_word_at, company)
+
+
+def _message(office: Office, incident: Incident, notice: Notice, situation: Situation) -> Message:
+    policy, who = office.policy(tells_readers=True), notice.person or ""
+    names = office.project.people.engineers
+    role = notice.role or "one of those told before"
+    if notice.kind is Kind.TROUBLE:
+        return alerts.trouble(situation, role, policy.acknowledge_within, who)
+    if notice.kind is Kind.ESCALATION:
+        silent = [names[name].name for name in incident.told if name in names and name != who]
+        return alerts.escalation(situation, role, silent, who)
+    if notice.kind is Kind.REMINDER:
+        return alerts.reminder(situation, role, incident.step - 2, policy.repeats, who)
+    if notice.kind is Kind.HAND_OFF:
+        before = next((name for name in incident.told if name != who), "")
+        said = names[before].name if before in names else "the engineer before"
+        return alerts.hand_off(situation, said, acknowledged=incident.acknowledged_by is not None, by=who)
+    if notice.kind is Kind.MISSED:
+        return alerts.closed(situation, "The scheduler", incident.sentence)
+    return alerts.recovered(situation, incident.sentence)
