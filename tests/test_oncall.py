@@ -189,6 +189,16 @@ class TestHolidayRules:
             ("11-27 09:00", "dan", "ada"),
         ]
 
+    def test_the_parts_follow_each_other_in_time_however_the_cuts_are_written(self):
+        """The first named has the first part: no part runs backwards, and none is lost."""
+        cuts = ["Friday 09:00", "Wednesday 09:00"]
+        rule = {"name": "T", "week_of": "Thanksgiving Day", "cuts": cuts, "primary": ["ada", "ben", "dan"]}
+        assert [row[:2] for row in table(self.rota(rule), "2017-11-20 09:00", "2017-11-27 09:00")] == [
+            ("11-20 09:00", "ada"),
+            ("11-22 09:00", "ben"),
+            ("11-24 09:00", "dan"),
+        ]
+
     def test_a_holiday_on_the_day_of_the_hand_off_belongs_to_the_week_that_holds_its_noon(self):
         """Labor Day is a Monday: with a hand-off at 09:00 its week begins, at 15:00 the week before holds it."""
         rule = {"name": "L", "week_of": "Labor Day", "primary": ["dan"]}
@@ -212,7 +222,7 @@ class TestHolidayRules:
             ("US", "Christmas Day", 2021, ["2021-12-25"]),  # a Saturday: the Friday is only observed
             ("NYSE", "New Year's Day", 2017, ["2017-01-02"]),  # observed, as the exchange has no other
             ("DE", "Ascension Day", 2008, ["2008-05-01"]),  # shares its day: "Ascension Day; Labor Day"
-            ("IR", "Nowruz", 2017, ["2017-03-21"]),  # days in a row under one name are one holiday
+            ("TR", "Eid al-Fitr", 2017, ["2017-06-25"]),  # days in a row under one name are one holiday
             ("US", "Thanksgiving", 2017, []),
         ],
     )

@@ -204,7 +204,9 @@ class TestRefusals:
             assert propose(replace(ROTA, swaps=(swap,)), other, NOW)
         rest = Swap("14", replace(TAKE, end=TAKE.start + timedelta(hours=1)), other.take, "dan", NOW, {})
         assert "Swap 12" in refusal(replace(ROTA, swaps=(offer,)), rest, GIVE.start)
-        assert propose(replace(ROTA, swaps=(offer,)), rest, GIVE.start + timedelta(hours=1))
+        begun = GIVE.start + timedelta(hours=1)
+        assert propose(replace(ROTA, swaps=(offer,)), rest, begun)
+        assert "Swap 12" in refusal(replace(ROTA, swaps=(agreed(ROTA, SWAP),)), rest, begun)
 
     def test_the_frozen_past_is_not_swapped(self):
         """What is written down as history cannot be given, even if the clock that asks is behind."""

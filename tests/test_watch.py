@@ -6,6 +6,7 @@ import http.client
 import json
 import queue
 import socket
+import struct
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -288,13 +289,39 @@ def test_hostile_requests_end_only_themselves(tmp_path, data, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def hung_up(link):
+    """Whether a connection that drips a byte every tenth of a second is ended, within three times the patience."""
+    link.settimeout(0.1)
+    for _ in range(int(30 * watch.PATIENCE)):
+        try:
+            link.sendall(b"x")
+            if not link.recv(1):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def test_a_client_that_breaks_off_is_no_news(tmp_path, capfd):
+    """A connection that is reset in the middle of a body prints nothing, and the next beat is heard."""
+    with running(tmp_path) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as link:
+            link.sendall(b"POST /beat HTTP/1.1\r\nContent-Length: 10\r\n\r\nx")
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert service.ask()[0] == 204
+    assert capfd.readouterr() == ("", "")
+
+
 def test_slow_clients_cannot_keep_every_seat(tmp_path):
     """More connections than there are seats, and each says half a request: their time ends, and beats come in again."""
     with running(tmp_path) as service:
         idle = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(watch.MOST + 5)]
         for link in idle:
             with suppress(OSError):
-                link.sendall(b"POST /beat HTTP/1.1\r\nContent-Length: 10\r\n\r\nx")
+                link.sendall(b"POST /beat HTTP/1.1\r\nContent-Length: 9999\r\n\r\nx")
+        assert hung_up(idle[0])
         for link in idle:
             link.settimeout(3 * watch.PATIENCE)
             with suppress(OSError):

@@ -7,9 +7,11 @@ A map of this folder::
 
     base.py      the application, shared options, how it ends
     reports.py   run, list, init
+    plan.py      due, status, incidents, ack, simulate, duties, done
+    service.py   tick, serve, watch
 """
 
-from runner.cli import reports
+from runner.cli import plan, reports, service
 from runner.cli.base import app, main
 
-__all__ = ["app", "main", "reports"]
+__all__ = ["app", "main", "plan", "reports", "service"]

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 from zoneinfo import ZoneInfo
@@ -66,6 +66,31 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - a callback of typer
     if wanted:
         typer.echo(f"runner {__version__}")
         raise typer.Exit
+
+
+def day_of(project: Project, first: str, last: str, now: str, *, days: int) -> tuple[datetime, datetime]:
+    """The span from one day or time to another, in the project's zone; without them, the coming days.
+
+    Raises UsageError when it is empty.
+    """
+    zone = project.settings.time_zone
+    start = instant_of(first or now, zone, "--from")
+    end = instant_of(last, zone, "--to") if last else start + timedelta(days=days)
+    if end <= start:
+        raise UsageError("The span ends before it begins.", "Exchange --from and --to.")
+    if end - start > timedelta(days=366 * 20):
+        raise UsageError("The span is longer than twenty years.", "Take a shorter one.")
+    return start, end
+
+
+def seconds_of(text: str, option: str) -> float:
+    """A length of time such as `90 s`, `10 min`, `2 h`, in seconds. Raises UsageError on anything else."""
+    from runner.config.values import length  # noqa: PLC0415
+
+    try:
+        return length(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} is no length of time.", f"{str(error).capitalize()}.") from None
 
 
 @app.callback()

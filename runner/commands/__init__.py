@@ -3,4 +3,10 @@
 A map of this folder::
 
     reports.py   run, list
+    plan.py      due, status, check
+    trouble.py   incidents, ack
+    practice.py  simulate
+    duties.py    duties, done, review
+    service.py   tick, serve, watch
+    signals.py   Ctrl-C and SIGTERM
 """

@@ -21,7 +21,8 @@ _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 # What a value may be: each refuses with one sentence that says how it should look.
 
 
-def _seconds(text: Any) -> float:
+def length(text: Any) -> float:
+    """A length of time, `90 s`, `10 min`, `2 h` or `30 d`, in seconds. Raises ValueError on anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text) if isinstance(text, str) else None
     if not found or not float(found[1]):
         raise ValueError("write a length of time as a number and a unit: 90 s, 10 min, 2 h, 30 d")
@@ -167,7 +168,7 @@ def _listed(values: Any) -> Any:
 Line = Annotated[str, AfterValidator(_line)]
 Email = Annotated[str, AfterValidator(_email)]
 Inside = Annotated[str, AfterValidator(_inside)]
-Seconds = Annotated[float, BeforeValidator(_seconds)]
+Seconds = Annotated[float, BeforeValidator(length)]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Zone = Annotated[str, AfterValidator(_zone)]
 LedgerPlace = Annotated[str, AfterValidator(_ledger)]

@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -99,34 +99,51 @@ class Channels:
         if channel == MAIL:
             return ""
         try:
-            _service(channel, self._address(channel))
+            _service(channel, _address(channel, self._environment))
         except DeliveryFailed as error:
             return str(error)
         return ""
 
-    def _address(self, channel: str) -> str:
-        """The one address of a channel. Raises DeliveryFailed that names the variable and nothing of its content."""
-        found = _NAMED.fullmatch(channel)
-        if not found:
-            raise DeliveryFailed(f"{line(channel)!r} is no channel.", _FORM)
-        name, file = found[1], self._environment.get(f"{found[1]}_FILE", "").strip()
-        address = self._environment.get(name, "").strip()
-        if not address and file:
-            with suppress(OSError, ValueError):
-                address = Path(file).read_text("utf-8").strip()
-            if not address:
-                raise DeliveryFailed(f"The file that {name}_FILE names is empty or cannot be read.", "Check its path.")
-        if not address:
-            raise DeliveryFailed(f"The channel {channel} has no address.", f"Set {name} or {name}_FILE.")
-        return address
-
     def _notify(self, parcel: Parcel) -> None:
-        service = _service(parcel.channel, self._address(parcel.channel))
+        service = _service(parcel.channel, _address(parcel.channel, self._environment))
         title, body = messages.short(parcel.message)
         call = _Call(service, title, f"{body}\n{_reference(parcel.message_id)}", parcel.message.tone)
         reason = call.made(self._limit)
         if reason:
             raise DeliveryFailed(f"The channel {parcel.channel} did not take the message: {reason}.", "It is retried.")
+
+
+def _address(channel: str, environment: Mapping[str, str]) -> str:
+    """The one address of a channel. Raises DeliveryFailed that names the variable and nothing of its content."""
+    found = _NAMED.fullmatch(channel)
+    if not found:
+        raise DeliveryFailed(f"{line(channel)!r} is no channel.", _FORM)
+    name, file = found[1], environment.get(f"{found[1]}_FILE", "").strip()
+    address = environment.get(name, "").strip()
+    if not address and file:
+        with suppress(OSError, ValueError):
+            address = Path(file).read_text("utf-8").strip()
+        if not address:
+            raise DeliveryFailed(f"The file that {name}_FILE names is empty or cannot be read.", "Check its path.")
+    if not address:
+        raise DeliveryFailed(f"The channel {channel} has no address.", f"Set {name} or {name}_FILE.")
+    return address
+
+
+def teller(channel: str, environment: Mapping[str, str]) -> Callable[[str], None]:
+    """Tells one sentence on one channel, for a watch that has no project.
+
+    Raises DeliveryFailed where the channel has no usable address.
+    """
+    _service(channel, _address(channel, environment))  # a wrong address is told now, not when it is needed
+
+    def tell(text: str) -> None:
+        service = _service(channel, _address(channel, environment))
+        reason = _Call(service, "Watch of the reporting pipeline", text, "stop").made(LIMIT)
+        if reason:
+            raise DeliveryFailed(f"The channel {channel} did not take the message: {reason}.", "It is retried.")
+
+    return tell
 
 
 def _reference(message_id: str) -> str:

@@ -2,6 +2,7 @@
 
 A map of this folder; each book is a module of functions over one transaction::
 
+    tables.py     every table
     store.py      the database: address, version, transactions
     process.py    a process that can be told from every other
     reports.py    runs, findings, figures, artifacts, records, deliveries, claims

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.ledger.store import Instant, meta
+from runner.ledger.tables import deadlines as _deadlines
 from runner.plan.deadlines import Deadline
 
 
@@ -25,34 +25,6 @@ class State(StrEnum):
     MET = "met"
     MISSED = "missed"  # it came too late to be of any use
     WITHDRAWN = "withdrawn"  # the plan was changed before it was begun
-
-
-_deadlines = sa.Table(
-    "deadlines",
-    meta,
-    sa.Column("pipeline", sa.String(64), primary_key=True),
-    sa.Column("period", sa.String(64), primary_key=True),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("as_of", sa.String(10), nullable=False),
-    sa.Column("experiment", sa.String(64)),
-    sa.Column("starts_at", Instant, nullable=False),
-    sa.Column("ready_at", Instant, nullable=False),
-    sa.Column("due_at", Instant, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("ended_at", Instant),
-    sa.Column("attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("next_try_at", Instant),
-    sa.Column("holder", sa.String(64)),
-    sa.Column("held_since", Instant),
-    sa.Column("lease_until", Instant),
-    sa.Column("outcome", sa.String(16), nullable=False, default=""),
-    sa.Column("trouble", sa.String(32)),
-    sa.Column("message", sa.Text, nullable=False, default=""),
-    sa.Column("run", sa.String(64)),
-    sa.Index("deadlines_by_state", "state", "starts_at"),
-    sa.Index("deadlines_by_due", "due_at"),
-    sa.Index("deadlines_ended", "pipeline", "state", "ended_at"),
-)
 
 
 @dataclass(frozen=True)

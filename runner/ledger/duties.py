@@ -9,21 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.ledger.store import Instant, meta
+from runner.ledger.tables import duties as _duties
 from runner.plan.duties import Due
-
-_duties = sa.Table(
-    "duties",
-    meta,
-    sa.Column("duty", sa.String(64), primary_key=True),
-    sa.Column("period", sa.String(64), primary_key=True),
-    sa.Column("opens_at", Instant, nullable=False),
-    sa.Column("due_at", Instant, nullable=False),
-    sa.Column("done_at", Instant),
-    sa.Column("done_by", sa.String(255)),
-    sa.Column("evidence", sa.JSON, nullable=False),
-    sa.Index("duties_by_due", "due_at"),
-)
 
 
 @dataclass(frozen=True)

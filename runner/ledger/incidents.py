@@ -10,38 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.errors import RunFailed
-from runner.ledger.store import Instant, meta
+from runner.ledger.tables import events as _events
+from runner.ledger.tables import incidents as _incidents
 from runner.plan.incidents import Incident
-
-_incidents = sa.Table(
-    "incidents",
-    meta,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("pipeline", sa.String(64), nullable=False),
-    sa.Column("period", sa.String(64), nullable=False),
-    sa.Column("opened_at", Instant, nullable=False),
-    sa.Column("closed_at", Instant),
-    sa.Column("rest", sa.JSON, nullable=False),  # the incident whole, as `Incident.as_dict` describes it
-    sa.Column("version", sa.Integer, nullable=False, default=1),
-    sa.Index(
-        "incidents_open",
-        "pipeline",
-        "period",
-        unique=True,
-        sqlite_where=sa.text("closed_at IS NULL"),
-        postgresql_where=sa.text("closed_at IS NULL"),
-    ),
-    sa.Index("incidents_by_key", "pipeline", "period"),
-)
-_events = sa.Table(
-    "incident_events",
-    meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("number", sa.ForeignKey("incidents.number"), nullable=False),
-    sa.Column("at", Instant, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Index("incident_events_by_number", "number"),
-)
 
 
 class Overtaken(RunFailed):
@@ -109,3 +80,9 @@ def history(tx: sa.Connection, number: int) -> tuple[Event, ...]:
     """What happened in an incident, oldest first."""
     query = sa.select(_events).where(_events.c.number == number).order_by(_events.c.id)
     return tuple(Event(row.at, row.text) for row in tx.execute(query))
+
+
+def closed(tx: sa.Connection, most: int) -> tuple[Incident, ...]:
+    """The incidents that were closed last, newest first."""
+    query = sa.select(_incidents).where(_incidents.c.closed_at.is_not(None))
+    return tuple(map(_incident, tx.execute(query.order_by(_incidents.c.closed_at.desc()).limit(most))))

@@ -9,33 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.ledger.store import Instant, meta
-
-_acts = sa.Table(
-    "acts",
-    meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("at", Instant, nullable=False),
-    sa.Column("who", sa.String(255), nullable=False),
-    sa.Column("what", sa.String(64), nullable=False),
-    sa.Column("details", sa.JSON, nullable=False),
-    sa.Index("acts_by_time", "at"),
-)
-_marks = sa.Table(
-    "marks",
-    meta,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("at", Instant),
-    sa.Column("text", sa.Text),
-)
-_cancellations = sa.Table(
-    "cancellations",
-    meta,
-    sa.Column("run", sa.String(64), primary_key=True),
-    sa.Column("at", Instant, nullable=False),
-    sa.Column("who", sa.String(255), nullable=False),
-    sa.Column("because", sa.Text, nullable=False),
-)
+from runner.ledger.tables import acts as _acts
+from runner.ledger.tables import cancellations as _cancellations
+from runner.ledger.tables import marks as _marks
 
 
 @dataclass(frozen=True)

@@ -13,34 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.ledger.store import Instant, meta
-
-_outbox = sa.Table(
-    "outbox",
-    meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String(255), nullable=False, unique=True),
-    sa.Column("incident", sa.Integer),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("person", sa.String(255), nullable=False),  # an engineer's key, or a reader's address
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("address", sa.String(255), nullable=False),
-    sa.Column("channel", sa.String(128), nullable=False),
-    sa.Column("message", sa.JSON, nullable=False),
-    sa.Column("message_id", sa.String(255), nullable=False),
-    sa.Column("owed_at", Instant, nullable=False),
-    sa.Column("next_try_at", Instant),
-    sa.Column("attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("holder", sa.String(64)),
-    sa.Column("lease_until", Instant),
-    sa.Column("sent_at", Instant),
-    sa.Column("given_up_at", Instant),
-    sa.Column("error", sa.Text),
-    sa.Column("bundle", sa.String(255)),
-    sa.Index("outbox_owed", "next_try_at"),
-    sa.Index("outbox_by_incident", "incident"),
-    sa.Index("outbox_by_person", "person", "sent_at"),
-)
+from runner.ledger.tables import outbox as _outbox
 
 
 @dataclass(frozen=True)

@@ -17,96 +17,16 @@ import sqlalchemy as sa
 
 from runner.errors import RunFailed, Trouble
 from runner.ledger.process import Process
-from runner.ledger.store import Instant, Store, meta
+from runner.ledger.store import Store
+from runner.ledger.tables import artifacts as _artifacts
+from runner.ledger.tables import claims as _claims
+from runner.ledger.tables import deliveries as _deliveries
+from runner.ledger.tables import figures as _figures
+from runner.ledger.tables import findings as _findings
+from runner.ledger.tables import leases as _leases
+from runner.ledger.tables import records as _records
+from runner.ledger.tables import runs as _runs
 from runner.model import Decision, Figure, Finding, Status
-
-_runs = sa.Table(
-    "runs",
-    meta,
-    sa.Column("run", sa.String(64), primary_key=True),
-    sa.Column("pipeline", sa.String(64), nullable=False),
-    sa.Column("period", sa.String(64), nullable=False),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("decision", sa.String(16)),
-    sa.Column("version", sa.Integer),
-    sa.Column("inputs", sa.String(64), nullable=False),
-    sa.Column("parameters", sa.JSON, nullable=False),
-    sa.Column("started_at", Instant, nullable=False),
-    sa.Column("finished_at", Instant),
-    sa.Column("trouble", sa.String(32)),
-    sa.Column("message", sa.Text, nullable=False, default=""),
-    sa.Column("folder", sa.Text),
-    sa.Column("process", sa.JSON, nullable=False),
-    sa.Index("runs_by_period", "pipeline", "period"),
-    sa.Index("runs_by_status", "status"),
-    sa.Index("runs_by_time", "pipeline", "started_at"),
-)
-_leases = sa.Table(
-    "leases",
-    meta,
-    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
-    sa.Column("until", Instant, nullable=False),
-)
-_claims = sa.Table(
-    "claims",
-    meta,
-    sa.Column("pipeline", sa.String(64), primary_key=True),
-    sa.Column("period", sa.String(64), primary_key=True),
-    sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
-)
-_findings = sa.Table(
-    "findings",
-    meta,
-    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
-    sa.Column("position", sa.Integer, primary_key=True),
-    sa.Column("check", sa.Text, nullable=False),
-    sa.Column("level", sa.String(8), nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Column("trouble", sa.String(32)),
-    sa.Column("numbers", sa.JSON, nullable=False),
-)
-_figures = sa.Table(
-    "figures",
-    meta,
-    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
-    sa.Column("name", sa.String(128), primary_key=True),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("kind", sa.String(8), nullable=False),  # int, float or str: which of the next three holds the value
-    sa.Column("whole", sa.BigInteger),
-    sa.Column("number", sa.Double),
-    sa.Column("words", sa.Text),
-    sa.Column("unit", sa.String(32), nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("rest", sa.JSON, nullable=False),  # label, prior, change, tone and note, as they were shown
-)
-_artifacts = sa.Table(
-    "artifacts",
-    meta,
-    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
-    sa.Column("path", sa.String(255), primary_key=True),
-    sa.Column("sha256", sa.String(64), nullable=False),
-    sa.Column("size", sa.BigInteger, nullable=False),
-)
-_deliveries = sa.Table(
-    "deliveries",
-    meta,
-    sa.Column("pipeline", sa.String(64), primary_key=True),
-    sa.Column("period", sa.String(64), primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("recipient", sa.String(255), primary_key=True),
-    sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
-    sa.Column("message_id", sa.String(255), nullable=False),
-    sa.Column("sent_at", Instant),
-)
-_records = sa.Table(
-    "records",
-    meta,
-    sa.Column("pipeline", sa.String(64), primary_key=True),
-    sa.Column("name", sa.String(128), primary_key=True),
-    sa.Column("day", sa.String(10), primary_key=True),
-    sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
-    sa.Column("values", sa.JSON, nullable=False),
-)
 
 
 @dataclass(frozen=True)

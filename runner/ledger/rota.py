@@ -13,31 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.ledger.store import Instant, meta
+from runner.ledger.tables import rules as _rules
+from runner.ledger.tables import shifts as _shifts
+from runner.ledger.tables import swaps as _swaps
 from runner.plan.oncall import Leg, Shift, Swap
-
-_shifts = sa.Table(
-    "shifts",
-    meta,
-    sa.Column("start", Instant, primary_key=True),
-    sa.Column("end", Instant, nullable=False),
-    sa.Column("primary", sa.String(64), nullable=False),
-    sa.Column("secondary", sa.String(64)),
-    sa.Column("because", sa.JSON, nullable=False),
-)
-_rules = sa.Table(
-    "rota_rules",
-    meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("since", Instant, nullable=False),
-    sa.Column("rules", sa.Text, nullable=False),  # config/oncall.yml as JSON
-)
-_swaps = sa.Table(
-    "swaps",
-    meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("rest", sa.JSON, nullable=False),
-)
 
 
 def frozen(tx: sa.Connection, since: datetime | None = None) -> tuple[Shift, ...]:

@@ -1,42 +1,22 @@
 """The database behind the ledger: its address, its version, its transactions.
 
-One transaction for each change of state. Instants are kept as aware UTC.
+One transaction for each change of state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 
 from runner.errors import ConfigError
+from runner.ledger.tables import meta, schema_version
 
 SCHEMA = 2
 BUSY = 30_000  # milliseconds that one writer waits for another
-
-meta = sa.MetaData()
-_version = sa.Table("schema_version", meta, sa.Column("version", sa.Integer, primary_key=True))
-
-
-class Instant(sa.types.TypeDecorator[datetime]):
-    """An aware instant in UTC, kept as text so that every database gives back the very same."""
-
-    impl = sa.String(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
-        """Refuse an instant without a zone; it would be a guess."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError("An instant needs its time zone.")
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Give back the aware instant."""
-        return None if value is None else datetime.fromisoformat(value)
 
 
 class Store:
@@ -74,14 +54,14 @@ class Store:
             meta.create_all(connection)
             for version in range((found or SCHEMA) + 1, SCHEMA + 1):
                 _STEPS[version](connection)
-            connection.execute(_version.delete())
-            connection.execute(_version.insert().values(version=SCHEMA))
+            connection.execute(schema_version.delete())
+            connection.execute(schema_version.insert().values(version=SCHEMA))
 
     def _found(self) -> int | None:
         if not sa.inspect(self._engine).has_table("schema_version"):
             return None
         with self.read() as connection:
-            found = connection.scalar(sa.select(_version.c.version))
+            found = connection.scalar(sa.select(schema_version.c.version))
         if found is not None:
             _refuse_newer(found)
         return found

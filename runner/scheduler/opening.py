@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from runner.config import Project
-from runner.delivery.channels import Carrier, Channels
+from runner.delivery.channels import Carrier, Channels, Recorder
 from runner.document.render import TEMPLATES
-from runner.errors import ConfigError
+from runner.errors import ConfigError, RunFailed
+from runner.ledger import Ledger
 from runner.plan.runbooks import Library, library
 from runner.report.produce import Ctx
 from runner.scheduler.begins import begins_of
 from runner.scheduler.crew import Threads
-from runner.scheduler.office import LEASE, Log, Office, silent
+from runner.scheduler.office import LEASE, Done, Log, Office, Order, silent
 
 SHIPPED = "runbook.md"
 
@@ -72,3 +74,32 @@ def open_office(ctx: Ctx, carrier: Carrier, command: str = "runner", log: Log = 
         command=command,
         log=log,
     )
+
+
+class Onlooker:
+    """A crew that only knows how long things took."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.busy: tuple[Order, ...] = ()
+
+    def start(self, order: Order, now: datetime) -> None:
+        """An onlooker starts nothing."""
+        raise RunFailed(f"{order.deadline.pipeline} was to be started at {now} by an onlooker.")
+
+    def finished(self, now: datetime) -> tuple[Done, ...]:  # noqa: ARG002 - nothing ends where nothing begins
+        """Nothing."""
+        return ()
+
+    def next_end(self) -> datetime | None:
+        """Never."""
+        return None
+
+    def durations(self, pipeline: str) -> tuple[float, ...]:
+        """Seconds that past runs of a pipeline took, newest first."""
+        return self._ledger.durations(pipeline)
+
+
+def onlooker(project: Project, ledger: Ledger) -> Office:
+    """An office to look from: it starts nothing and sends nothing."""
+    return Office(project, ledger, library_of(project), Onlooker(ledger), Recorder(), lambda: begins_of(project))

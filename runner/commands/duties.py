@@ -1,0 +1,121 @@
+"""Duties: what is due, who did what with which evidence, and the facts for the quarterly review."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from runner.commands.trouble import engineer
+from runner.config import Project
+from runner.config.names import known
+from runner.errors import UsageError
+from runner.ledger import Ledger, duties, journal
+from runner.ledger.duties import Done, Task
+from runner.ledger.journal import Act
+from runner.plan.duties import dues
+from runner.scheduler import chores
+from runner.scheduler.begins import begins_of
+from runner.scheduler.office import timetable_of
+from runner.screen import screen_for
+
+AHEAD = timedelta(days=31)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What somebody says that they did."""
+
+    duty: str
+    period: str
+    who: str
+    evidence: str
+
+
+def listing(project: Project, now: datetime, *, as_json: bool) -> int:
+    """Show what is open and what comes in the next month."""
+    ledger = Ledger.open(project.ledger)
+    with ledger.write() as tx:
+        _write(tx, project, now)
+        waiting = duties.waiting(tx, now)
+        keys = {task.due.key for task in waiting}
+        coming = [task for task in duties.between(tx, now, now + AHEAD) if task.due.key not in keys]
+        tasks = [task for task in (*waiting, *coming) if task.due.duty in project.duties]
+        owners = {name: chores.owner(tx, project, duty, now) for name, duty in project.duties.items()}
+    ledger.close()
+    screen, zone = screen_for(as_json=as_json, total=0), ZoneInfo(project.settings.time_zone)
+    if not tasks and not as_json:
+        screen.say("No duty is due. Duties stand in config/duties.yml.")
+    rows = [_plain(task, now) if as_json else _row(task, project, owners, _At(now, zone)) for task in tasks]
+    screen.table(rows, ("due", "duty", "period", "state", "owner"))
+    return 0
+
+
+@dataclass(frozen=True)
+class _At:
+    now: datetime
+    zone: ZoneInfo
+
+
+def _write(tx: Any, project: Project, now: datetime) -> None:
+    """Write down what is due around now, so that a duty can be done before any scheduler has looked."""
+    timetable = timetable_of(project, begins_of(project))
+    for name, duty in project.duties.items():
+        span = now - timedelta(days=1), now + timedelta(days=200)
+        duties.note(tx, dues(name, duty.rhythm, duty.first, timetable, *span))
+
+
+def _state(task: Task, now: datetime) -> str:
+    if task.done_at is not None:
+        return "done"
+    return "overdue" if task.due.due_at <= now else "open" if task.due.opens_at <= now else "planned"
+
+
+def _plain(task: Task, now: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {"duty": task.due.duty, "period": task.due.period, "state": _state(task, now)}
+    row |= {"opens_at": task.due.opens_at.isoformat(), "due_at": task.due.due_at.isoformat()}
+    row |= {"done_at": task.done_at and task.done_at.isoformat(), "done_by": task.done_by}
+    return row | {"evidence": dict(task.evidence)}
+
+
+def _row(task: Task, project: Project, owners: dict[str, str], at: _At) -> dict[str, Any]:
+    duty, who = project.duties[task.due.duty], owners[task.due.duty]
+    name = project.people.engineers[who].name if who in project.people.engineers else who
+    shown = f", shown by {duty.shown_by.pipeline}" if duty.shown_by else ""
+    return {
+        "due": f"{task.due.due_at.astimezone(at.zone):%a %d %b %Y %H:%M}",
+        "duty": task.due.duty,
+        "period": task.due.period,
+        "state": _state(task, at.now),
+        "owner": f"{name}{' (on call)' if duty.owner == chores.ON_CALL else ''}{shown}",
+    }
+
+
+def done(project: Project, report: Report, now: datetime, *, as_json: bool) -> int:
+    """Record that a duty was done, with what shows it."""
+    if report.duty not in project.duties:
+        raise UsageError(f"No duty is called {report.duty!r}.", known(report.duty, project.duties))
+    engineer(project, report.who)
+    if not report.evidence.strip():
+        raise UsageError("What shows that it was done?", "Say it with --evidence, for example a link or a sentence.")
+    ledger = Ledger.open(project.ledger)
+    with ledger.write() as tx:
+        _write(tx, project, now)
+        period = report.period or _oldest(duties.waiting(tx, now), report.duty)
+        if duties.find(tx, report.duty, period) is None:
+            raise UsageError(f"{report.duty} has no period {period!r}.", "See what there is: runner duties")
+        if not duties.done(tx, report.duty, period, Done(report.who, now, {"said": report.evidence})):
+            raise UsageError(f"{report.duty} of {period} is done already.", "The first record counts.")
+        journal.act(tx, Act(now, report.who, "duty done", {"duty": report.duty, "period": period}))
+    ledger.close()
+    row = {"duty": report.duty, "period": period, "done_by": report.who, "at": now.isoformat()}
+    screen_for(as_json=as_json, total=0).line(row, f"Recorded: {report.duty} of {period}, done by {report.who}.")
+    return 0
+
+
+def _oldest(waiting: tuple[Task, ...], duty: str) -> str:
+    found = next((task.due.period for task in waiting if task.due.duty == duty), None)
+    if found is None:
+        raise UsageError(f"{duty} is not open now.", "See when it is: runner duties")
+    return found

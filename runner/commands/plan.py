@@ -1,0 +1,247 @@
+"""What is owed: deadlines of a span, today's and tomorrow's as they stand, and plans that cannot be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from runner.config import Pipeline, Project
+from runner.ledger import Ledger, deadlines, incidents, journal, outbox
+from runner.ledger.deadlines import Owed
+from runner.ledger.deadlines import State as Owing
+from runner.plan.calendar import instant, local_day
+from runner.plan.deadlines import Deadline, Timetable, all_deadlines
+from runner.plan.forecast import assumed_of, forecast, words
+from runner.plan.incidents import Incident
+from runner.plan.oncall import Rota, Shift
+from runner.scheduler import roster, telling
+from runner.scheduler.begins import begins_of
+from runner.scheduler.office import Office, timetable_of
+from runner.scheduler.opening import onlooker
+from runner.scheduler.sightings import sight
+from runner.scheduler.tick import WATERMARK
+from runner.screen import screen_for
+
+#: A scheduler that has not looked for so long is not there.
+SILENT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Span:
+    """From one instant up to another."""
+
+    first: datetime
+    last: datetime
+
+
+def due(project: Project, span: Span, *, as_json: bool) -> int:
+    """List the deadlines of a span, as the calendar has them."""
+    found = _promised(project, timetable_of(project, begins_of(project)), span)
+    zone = ZoneInfo(project.settings.time_zone)
+    screen = screen_for(as_json=as_json, total=0)
+    if not found and not as_json:
+        screen.say("Nothing is due in that span.")
+    rows = [_plain(deadline) if as_json else _row(deadline, project, zone) for deadline in found]
+    screen.table(rows, ("due", "report", "period", "begins", "promise"))
+    return 0
+
+
+def _promised(project: Project, timetable: Timetable, span: Span) -> tuple[Deadline, ...]:
+    return all_deadlines(project.pipelines.values(), project.settings, timetable, span.first, span.last)
+
+
+def _plain(deadline: Deadline) -> dict[str, Any]:
+    times = {name: getattr(deadline, name).isoformat() for name in ("starts_at", "ready_at", "due_at")}
+    row: dict[str, Any] = {"pipeline": deadline.pipeline, "period": deadline.period, "text": deadline.text}
+    return row | {"as_of": deadline.as_of.isoformat(), "experiment": deadline.experiment, **times}
+
+
+def _row(deadline: Deadline, project: Project, zone: ZoneInfo) -> dict[str, Any]:
+    pipeline = project.pipelines[deadline.pipeline]
+    ready = f", ready by {pipeline.ready_by}" if pipeline.ready_by else ""
+    return {
+        "due": f"{deadline.due_at.astimezone(zone):%a %d %b %Y %H:%M %Z}",
+        "report": deadline.pipeline,
+        "period": deadline.period,
+        "begins": _begins(deadline, zone),
+        "promise": f"{pipeline.deadline}{ready}",
+    }
+
+
+def _begins(deadline: Deadline, zone: ZoneInfo) -> str:
+    start, end = deadline.starts_at.astimezone(zone), deadline.due_at.astimezone(zone)
+    return f"{start:%H:%M}" if start.date() == end.date() else f"{start:%a %H:%M}"
+
+
+# How things stand.
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One deadline as it stands: what is seen of it in a word and a sentence, who answers for it, its incident."""
+
+    owed: Owed
+    state: str
+    sentence: str
+    responsible: str
+    incident: Incident | None = None
+
+
+def status(project: Project, now: datetime, *, as_json: bool) -> int:
+    """Show every deadline of today and the next day, its state, and who is responsible; what is wrong first."""
+    ledger = Ledger.open(project.ledger)
+    office = onlooker(project, ledger)
+    with ledger.read() as tx:
+        standing = _standing(tx, office, now)
+        warnings = _warnings(tx, office, now)
+        duties = [incident for key, incident in incidents.opened(tx).items() if key[0].startswith("duty:")]
+        rota = roster.rota_of(tx, project)
+    ledger.close()
+    screen = screen_for(as_json=as_json, total=0)
+    if as_json:
+        screen.table([_standing_plain(item, now) for item in standing], ())
+        return 0
+    for text in (*_on_call(office, rota.at(now) if rota else None), *(f"! {text}" for text in warnings)):
+        screen.say(text)
+    for incident in duties:
+        screen.say(f"! Incident {incident.number}: {incident.sentence}")
+    screen.say("")
+    rows = [_standing_row(item, office.zone) for item in standing]
+    screen.table(rows, ("due", "report", "period", "state", "responsible"))
+    for item in standing:
+        if item.incident and item.incident.open:
+            report = f"{item.owed.deadline.pipeline} {item.owed.deadline.period}"
+            screen.say(f"\nIncident {item.incident.number}, {report}: {item.sentence}")
+    return 0
+
+
+def _on_call(office: Office, shift: Shift | None) -> tuple[str, ...]:
+    if shift is None:
+        return ()
+    names = office.project.people.engineers
+    then = f", then {names[shift.secondary].name}" if shift.secondary else ""
+    until = f"{shift.end.astimezone(office.zone):%a %d %b %H:%M}"
+    return (f"On call until {until}: {names[shift.primary].name}{then}.",)
+
+
+def _standing(tx: sa.Connection, office: Office, now: datetime) -> list[Standing]:
+    """The book over the calendar: what the scheduler wrote down, and what it has not seen yet; older trouble, too."""
+    project, zone = office.project, office.zone
+    today = local_day(now, zone)
+    span = Span(instant(today, _MIDNIGHT, zone), instant(today + timedelta(days=2), _MIDNIGHT, zone))
+    known = {owed.key: owed for owed in deadlines.between(tx, span.first, span.last)}
+    owed = {deadline.key: Owed(deadline) for deadline in _promised(project, office.timetable(), span)} | known
+    older = [item for item in deadlines.begun(tx, now) if item.deadline.due_at < span.first]
+    open_ = incidents.opened(tx)
+    rota = roster.rota_of(tx, project)
+    everything = [*older, *sorted(owed.values(), key=lambda item: (item.deadline.due_at, item.key))]
+    return [_stand(tx, office, item, _Look(now, rota, open_.get(item.key))) for item in everything]
+
+
+_MIDNIGHT = datetime.min.time()
+
+
+@dataclass(frozen=True)
+class _Look:
+    now: datetime
+    rota: Rota | None
+    incident: Incident | None
+
+
+def _stand(tx: sa.Connection, office: Office, owed: Owed, look: _Look) -> Standing:
+    pipeline = office.project.pipelines.get(owed.deadline.pipeline)
+    who = _responsible(office.project, pipeline, look)
+    if owed.state is not Owing.OPEN or look.now >= owed.deadline.starts_at:
+        seen = sight(owed, telling.circumstances(tx, office, owed), look.now)
+        state = seen.over or (str(seen.state) if seen.state else "under way" if owed.holder else "begins")
+        if seen.over == "met" and not owed.on_time:
+            state = "met late"
+        return Standing(owed, state, seen.sentence, who, look.incident)
+    return Standing(owed, "planned", f"Begins at {_begins(owed.deadline, office.zone)}.", who, look.incident)
+
+
+def _responsible(project: Project, pipeline: Pipeline | None, look: _Look) -> str:
+    """Whoever acknowledged the trouble; else whoever is on call; else the owner."""
+    names = project.people.engineers
+    if look.incident and look.incident.acknowledged_by:
+        who = look.incident.acknowledged_by
+        return f"{names[who].name if who in names else who} (acknowledged)"
+    if look.rota:
+        return f"{names[look.rota.at(look.now).primary].name} (on call)"
+    return f"{names[pipeline.owners.primary].name} (owner)" if pipeline else ""
+
+
+def _standing_plain(item: Standing, now: datetime) -> dict[str, Any]:
+    owed = item.owed
+    row = _plain(owed.deadline) | {"state": item.state, "sentence": item.sentence, "responsible": item.responsible}
+    row |= {"at": now.isoformat(), "attempts": owed.attempts, "run": owed.run}
+    row |= {"ended_at": owed.ended_at.isoformat() if owed.ended_at else None}
+    return row | {"incident": item.incident.number if item.incident else None}
+
+
+def _standing_row(item: Standing, zone: ZoneInfo) -> dict[str, Any]:
+    deadline, ended = item.owed.deadline, item.owed.ended_at
+    at = f" {ended.astimezone(zone):%H:%M}" if ended and item.owed.state is Owing.MET else ""
+    return {
+        "due": f"{deadline.due_at.astimezone(zone):%a %d %b %H:%M}",
+        "report": deadline.pipeline,
+        "period": deadline.period,
+        "state": f"{item.state}{at}",
+        "responsible": item.responsible,
+    }
+
+
+def _warnings(tx: sa.Connection, office: Office, now: datetime) -> list[str]:
+    """What is wrong with the scheduler itself."""
+    mark = journal.mark(tx, WATERMARK)
+    said = []
+    if mark is None or mark.at is None:
+        said.append("No scheduler has looked at this project yet: start one with `runner serve`.")
+    elif now - mark.at > SILENT:
+        at = f"{mark.at.astimezone(office.zone):%a %d %b %H:%M}"
+        said.append(f"The scheduler last looked at {at}, {words(now - mark.at)} ago: is `runner serve` running?")
+    lost = outbox.given_up(tx, now - timedelta(days=1))
+    said += [f"A message to {letter.name} by {letter.channel} was given up: {letter.error}" for letter in lost]
+    return said
+
+
+# Plans that cannot be kept.
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing that is off with the plan: of which pipeline or part, and whether promises will be broken."""
+
+    subject: str
+    what: str
+    severe: bool = True
+
+
+def troubles(project: Project, now: datetime, environment: dict[str, str]) -> list[Trouble]:
+    """Everything that makes the plan one that cannot be kept, found before it is broken."""
+    from runner.plan import feasibility, oncall  # noqa: PLC0415 - only `check` looks ahead
+    from runner.scheduler.opening import library_of, unreachable  # noqa: PLC0415
+
+    library_of(project)
+    ledger = Ledger.open(project.ledger)
+    expected = {
+        name: forecast(ledger.durations(name), assumed_of(pipeline, project.settings))
+        for name, pipeline in project.pipelines.items()
+    }
+    timetable = timetable_of(project, begins_of(project))
+    found = [
+        Trouble(f"{problem.file}: {problem.key}", problem.what, problem.severe)
+        for problem in feasibility.problems(project.pipelines, project.settings, timetable, expected, now)
+    ]
+    found += [Trouble(channel, why) for channel, why in unreachable(project, environment).items()]
+    with ledger.read() as tx:
+        rota = roster.rota_of(tx, project)
+    if rota is not None:
+        gaps = oncall.gaps(rota, now, now + timedelta(days=366))
+        found += [Trouble("config/oncall.yml", text, severe=False) for text in gaps]
+    ledger.close()
+    return found

@@ -1,0 +1,175 @@
+"""The scheduler as a process: one tick, ticks until told to stop, and the watch on another machine."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from runner import config
+from runner.commands.signals import INTERRUPTED, Bell, heard
+from runner.config import Project
+from runner.delivery.channels import Channels
+from runner.errors import ConfigError
+from runner.ledger import Ledger
+from runner.report import shelf
+from runner.report.execute import Stop
+from runner.report.produce import Clock, Ctx
+from runner.scheduler.office import LEASE, Office
+from runner.scheduler.opening import open_office
+from runner.scheduler.tick import Look, tick
+from runner.screen import screen_for
+
+#: Seconds that runs have for ending and keeping what there is, once the scheduler is told to stop.
+GRACE = 30.0
+
+
+def logger(*, terminal: bool) -> Callable[..., Any]:
+    """A log of events with fields on standard error: readable on a terminal, JSON lines elsewhere."""
+    form = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[stamp, form])
+    told: Callable[..., Any] = log.msg
+    return told
+
+
+@dataclass
+class Service:
+    """A scheduler at work on a project, which it reads anew when its config changes."""
+
+    project: Project
+    clock: Clock
+    stop: Stop
+    log: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger.open(self.project.ledger)
+        self.seen = _stamps(self.project.folder)
+        self.office = self._open(self.project)
+
+    def _open(self, project: Project) -> Office:
+        shelf.tidy(project, self.ledger, self.clock.now())
+        ctx = Ctx(project, self.ledger, self.clock, self.stop, lambda _: None, LEASE)
+        return open_office(ctx, Channels(project, os.environ), log=self.log)
+
+    def look(self) -> Look:
+        """One tick; whatever goes wrong in it is logged, and the next one tries again."""
+        now = self.clock.now()
+        try:
+            self._renew_config()
+            return tick(self.office, now)
+        except Exception as error:  # noqa: BLE001 - one bad look must not end the line
+            self.log("tick failed", error=f"{type(error).__name__}: {error}")
+            return Look(now)
+
+    def _renew_config(self) -> None:
+        """Take up a change of config/ between runs. A config that does not load is told of, and the old one holds."""
+        stamps = _stamps(self.project.folder)
+        if stamps == self.seen or self.office.crew.busy:
+            return
+        self.seen = stamps
+        try:
+            project = config.load(self.project.folder)
+            self.office, self.project = self._open(project), project
+            self.log("config taken up")
+        except ConfigError as error:
+            self.log("config refused", error=str(error))
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not longer than until told to stop."""
+        select.select([self.stop.fileno()], [], [], max(0.0, seconds))
+
+    def end(self) -> None:
+        """Let runs end, keep how they ended, and go."""
+        self.stop.ask()
+        limit = time.monotonic() + GRACE
+        while self.office.crew.busy and time.monotonic() < limit:
+            self.look()
+            time.sleep(0.1)
+        self.ledger.close()
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    files = sorted((folder / "config").rglob("*"))
+    return {str(path): path.stat().st_mtime_ns for path in files if path.is_file()}
+
+
+def one_tick(project: Project, now: datetime, *, as_json: bool) -> int:
+    """One look; what it starts is waited for, each within its limit, while lateness is watched on."""
+    with heard(Stop()) as stop:
+        service = Service(project, Clock(now), stop, logger(terminal=sys.stderr.isatty()))
+        looks = [service.look()]
+        while service.office.crew.busy and not stop.asked:
+            service.wait(0.5)
+            looks.append(service.look())
+        service.end()
+    total = {
+        "planned": sum(look.planned for look in looks),
+        "started": [f"{order.deadline.pipeline} {order.deadline.period}" for look in looks for order in look.started],
+        "ended": sum(look.ended for look in looks),
+        "incidents": sorted({incident.number for look in looks for incident in look.incidents}),
+        "sent": sum(look.sent for look in looks),
+    }
+    said = f"{len(total['started'])} runs started, {total['ended']} ended, {total['sent']} messages sent."  # type: ignore[arg-type]
+    screen_for(as_json=as_json, total=0).line(total, said)
+    return INTERRUPTED if stop.asked else 0
+
+
+def serve(project: Project, now: datetime, every: float) -> int:
+    """Tick until told to stop."""
+    with heard(Stop()) as stop:
+        service = Service(project, Clock(now), stop, logger(terminal=sys.stderr.isatty()))
+        service.log("scheduler begins", project=project.settings.company, every=every)
+        while not stop.asked:
+            began = time.monotonic()
+            service.look()
+            service.wait(every - (time.monotonic() - began))
+        service.end()
+        service.log("scheduler ends")
+    return 0
+
+
+@dataclass(frozen=True)
+class Post:
+    """Where a watch listens, what it keeps, how long it waits (seconds), and on which channel it tells."""
+
+    address: str
+    port: int
+    state: Path
+    every: float
+    grace: float
+    tell: str
+    token: str = ""
+
+
+def watch(post: Post) -> int:
+    """Listen for signs of life, and tell when they stop."""
+    from runner.delivery import channels, watch  # noqa: PLC0415 - only the other machine needs it
+
+    log, teller = logger(terminal=sys.stderr.isatty()), channels.teller(post.tell, os.environ)
+
+    def tell(text: str) -> None:
+        log("telling", text=text)
+        teller(text)
+
+    def ready(address: str, port: int) -> None:
+        log("watch begins", address=address, port=port, every=post.every, grace=post.grace)
+
+    patience = watch.Watch(post.every, post.grace)
+    with heard(Bell()) as bell:
+        watch.serve(
+            post.address, post.port, post.state, patience, tell, _now, bell.event, token=post.token, ready=ready
+        )
+    return 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,125 @@
+"""Incidents: what is wrong, what was told, and somebody who says: I am at it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from runner.config import Project
+from runner.config.names import known
+from runner.errors import UsageError
+from runner.ledger import Ledger, incidents, journal, outbox
+from runner.ledger.journal import Act
+from runner.plan import incidents as rules
+from runner.plan.incidents import Incident
+from runner.screen import screen_for
+
+#: How many closed incidents are listed below the open ones.
+_RECENT = 20
+
+
+def engineer(project: Project, who: str) -> str:
+    """The key of an engineer. Raises UsageError with the nearest name."""
+    if who not in project.people.engineers:
+        raise UsageError(f"No engineer is called {who!r}.", known(who, project.people.engineers))
+    return who
+
+
+def acknowledge(project: Project, number: int, who: str, now: datetime, *, as_json: bool) -> int:
+    """Note that somebody is at an incident: nobody else is woken for it."""
+    engineer(project, who)
+    ledger = Ledger.open(project.ledger)
+    with ledger.write() as tx:
+        incident = _open_incident(incidents.find(tx, number), number)
+        change = rules.acknowledge(incident, who, now)
+        if change.incident != incident:
+            incidents.keep(tx, change.incident, change.events, now)
+            journal.act(tx, Act(now, who, "acknowledged", {"incident": number}))
+    ledger.close()
+    first = change.incident.acknowledged_by or who
+    name = project.people.engineers[first].name if first in project.people.engineers else first
+    said = f"Incident {number} is acknowledged by {name}." if first == who else f"{name} was there before you."
+    screen_for(as_json=as_json, total=0).line(
+        {"incident": number, "acknowledged_by": first, "at": now.isoformat()}, said
+    )
+    return 0
+
+
+def _open_incident(incident: Incident | None, number: int) -> Incident:
+    if incident is None:
+        raise UsageError(f"There is no incident {number}.", "See the open ones: runner incidents")
+    if not incident.open:
+        raise UsageError(f"Incident {number} is over ({incident.outcome}).", "There is nothing to acknowledge.")
+    return incident
+
+
+def listing(project: Project, *, as_json: bool) -> int:
+    """Show open incidents, then the newest closed ones."""
+    ledger = Ledger.open(project.ledger)
+    with ledger.read() as tx:
+        found = [*incidents.opened(tx).values(), *incidents.closed(tx, _RECENT)]
+    ledger.close()
+    screen = screen_for(as_json=as_json, total=0)
+    zone = ZoneInfo(project.settings.time_zone)
+    if not found and not as_json:
+        screen.say("There has been no incident.")
+    rows = [_plain(incident) if as_json else _row(incident, project, zone) for incident in found]
+    screen.table(rows, ("incident", "opened", "report", "period", "state", "acknowledged"))
+    return 0
+
+
+def show(project: Project, number: int, *, as_json: bool) -> int:
+    """Show one incident: what happened line by line, and who was told what."""
+    ledger = Ledger.open(project.ledger)
+    with ledger.read() as tx:
+        incident = incidents.find(tx, number)
+        if incident is None:
+            raise UsageError(f"There is no incident {number}.", "See those there are: runner incidents")
+        events, letters = incidents.history(tx, number), outbox.of_incident(tx, number)
+    ledger.close()
+    screen, zone = screen_for(as_json=as_json, total=0), ZoneInfo(project.settings.time_zone)
+    if as_json:
+        lines = [{"at": event.at.isoformat(), "text": event.text} for event in events]
+        told = [
+            {
+                "name": letter.name,
+                "channel": letter.channel,
+                "kind": letter.kind,
+                "sent_at": letter.sent_at and letter.sent_at.isoformat(),
+                "error": letter.error,
+            }
+            for letter in letters
+        ]
+        screen.table([_plain(incident) | {"events": lines, "told": told}], ())
+        return 0
+    screen.say(f"Incident {number}: {incident.pipeline} {incident.period}, {_state(incident)}")
+    for event in events:
+        screen.say(f"  {event.at.astimezone(zone):%a %d %b %H:%M}  {event.text}")
+    for letter in letters:
+        sent = f"{letter.sent_at.astimezone(zone):%a %d %b %H:%M}" if letter.sent_at else "not sent yet    "
+        screen.say(f"  {sent}  told {letter.name} by {letter.channel} ({letter.kind})")
+    return 0
+
+
+def _plain(incident: Incident) -> dict[str, Any]:
+    row = {key: value for key, value in incident.as_dict().items() if key != "version"}
+    row["incident"] = row.pop("number")
+    return row
+
+
+def _row(incident: Incident, project: Project, zone: ZoneInfo) -> dict[str, Any]:
+    who = incident.acknowledged_by
+    names = project.people.engineers
+    return {
+        "incident": incident.number,
+        "opened": f"{incident.opened_at.astimezone(zone):%a %d %b %Y %H:%M}",
+        "report": incident.pipeline,
+        "period": incident.period,
+        "state": _state(incident),
+        "acknowledged": (names[who].name if who in names else who) if who else "",
+    }
+
+
+def _state(incident: Incident) -> str:
+    return incident.state if incident.open else f"over: {incident.outcome}"

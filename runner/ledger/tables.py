@@ -1,0 +1,274 @@
+"""Every table of the ledger. They are all here, so that whoever opens a ledger knows them all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+meta = sa.MetaData()
+schema_version = sa.Table("schema_version", meta, sa.Column("version", sa.Integer, primary_key=True))
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware instant in UTC, kept as text so that every database gives back the very same."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """Refuse an instant without a zone; it would be a guess."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("An instant needs its time zone.")
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Give back the aware instant."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+runs = sa.Table(
+    "runs",
+    meta,
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("pipeline", sa.String(64), nullable=False),
+    sa.Column("period", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("decision", sa.String(16)),
+    sa.Column("version", sa.Integer),
+    sa.Column("inputs", sa.String(64), nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant),
+    sa.Column("trouble", sa.String(32)),
+    sa.Column("message", sa.Text, nullable=False, default=""),
+    sa.Column("folder", sa.Text),
+    sa.Column("process", sa.JSON, nullable=False),
+    sa.Index("runs_by_period", "pipeline", "period"),
+    sa.Index("runs_by_status", "status"),
+    sa.Index("runs_by_time", "pipeline", "started_at"),
+)
+
+leases = sa.Table(
+    "leases",
+    meta,
+    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
+    sa.Column("until", Instant, nullable=False),
+)
+
+claims = sa.Table(
+    "claims",
+    meta,
+    sa.Column("pipeline", sa.String(64), primary_key=True),
+    sa.Column("period", sa.String(64), primary_key=True),
+    sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
+)
+
+findings = sa.Table(
+    "findings",
+    meta,
+    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("check", sa.Text, nullable=False),
+    sa.Column("level", sa.String(8), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("trouble", sa.String(32)),
+    sa.Column("numbers", sa.JSON, nullable=False),
+)
+
+figures = sa.Table(
+    "figures",
+    meta,
+    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),  # int, float or str: which of the next three holds the value
+    sa.Column("whole", sa.BigInteger),
+    sa.Column("number", sa.Double),
+    sa.Column("words", sa.Text),
+    sa.Column("unit", sa.String(32), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("rest", sa.JSON, nullable=False),  # label, prior, change, tone and note, as they were shown
+)
+
+artifacts = sa.Table(
+    "artifacts",
+    meta,
+    sa.Column("run", sa.ForeignKey("runs.run"), primary_key=True),
+    sa.Column("path", sa.String(255), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    meta,
+    sa.Column("pipeline", sa.String(64), primary_key=True),
+    sa.Column("period", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("recipient", sa.String(255), primary_key=True),
+    sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
+    sa.Column("message_id", sa.String(255), nullable=False),
+    sa.Column("sent_at", Instant),
+)
+
+records = sa.Table(
+    "records",
+    meta,
+    sa.Column("pipeline", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
+    sa.Column("values", sa.JSON, nullable=False),
+)
+
+deadlines = sa.Table(
+    "deadlines",
+    meta,
+    sa.Column("pipeline", sa.String(64), primary_key=True),
+    sa.Column("period", sa.String(64), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("as_of", sa.String(10), nullable=False),
+    sa.Column("experiment", sa.String(64)),
+    sa.Column("starts_at", Instant, nullable=False),
+    sa.Column("ready_at", Instant, nullable=False),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("next_try_at", Instant),
+    sa.Column("holder", sa.String(64)),
+    sa.Column("held_since", Instant),
+    sa.Column("lease_until", Instant),
+    sa.Column("outcome", sa.String(16), nullable=False, default=""),
+    sa.Column("trouble", sa.String(32)),
+    sa.Column("message", sa.Text, nullable=False, default=""),
+    sa.Column("run", sa.String(64)),
+    sa.Index("deadlines_by_state", "state", "starts_at"),
+    sa.Index("deadlines_by_due", "due_at"),
+    sa.Index("deadlines_ended", "pipeline", "state", "ended_at"),
+)
+
+incidents = sa.Table(
+    "incidents",
+    meta,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("pipeline", sa.String(64), nullable=False),
+    sa.Column("period", sa.String(64), nullable=False),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("closed_at", Instant),
+    sa.Column("rest", sa.JSON, nullable=False),  # the incident whole, as `Incident.as_dict` describes it
+    sa.Column("version", sa.Integer, nullable=False, default=1),
+    sa.Index(
+        "incidents_open",
+        "pipeline",
+        "period",
+        unique=True,
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
+    ),
+    sa.Index("incidents_by_key", "pipeline", "period"),
+)
+
+events = sa.Table(
+    "incident_events",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.ForeignKey("incidents.number"), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("incident_events_by_number", "number"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String(255), nullable=False, unique=True),
+    sa.Column("incident", sa.Integer),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("person", sa.String(255), nullable=False),  # an engineer's key, or a reader's address
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("address", sa.String(255), nullable=False),
+    sa.Column("channel", sa.String(128), nullable=False),
+    sa.Column("message", sa.JSON, nullable=False),
+    sa.Column("message_id", sa.String(255), nullable=False),
+    sa.Column("owed_at", Instant, nullable=False),
+    sa.Column("next_try_at", Instant),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("holder", sa.String(64)),
+    sa.Column("lease_until", Instant),
+    sa.Column("sent_at", Instant),
+    sa.Column("given_up_at", Instant),
+    sa.Column("error", sa.Text),
+    sa.Column("bundle", sa.String(255)),
+    sa.Index("outbox_owed", "next_try_at"),
+    sa.Index("outbox_by_incident", "incident"),
+    sa.Index("outbox_by_person", "person", "sent_at"),
+)
+
+shifts = sa.Table(
+    "shifts",
+    meta,
+    sa.Column("start", Instant, primary_key=True),
+    sa.Column("end", Instant, nullable=False),
+    sa.Column("primary", sa.String(64), nullable=False),
+    sa.Column("secondary", sa.String(64)),
+    sa.Column("because", sa.JSON, nullable=False),
+)
+
+rules = sa.Table(
+    "rota_rules",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("rules", sa.Text, nullable=False),  # config/oncall.yml as JSON
+)
+
+swaps = sa.Table(
+    "swaps",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("rest", sa.JSON, nullable=False),
+)
+
+duties = sa.Table(
+    "duties",
+    meta,
+    sa.Column("duty", sa.String(64), primary_key=True),
+    sa.Column("period", sa.String(64), primary_key=True),
+    sa.Column("opens_at", Instant, nullable=False),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("done_at", Instant),
+    sa.Column("done_by", sa.String(255)),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Index("duties_by_due", "due_at"),
+)
+
+acts = sa.Table(
+    "acts",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),
+    sa.Column("what", sa.String(64), nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Index("acts_by_time", "at"),
+)
+
+marks = sa.Table(
+    "marks",
+    meta,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("at", Instant),
+    sa.Column("text", sa.Text),
+)
+
+cancellations = sa.Table(
+    "cancellations",
+    meta,
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),
+    sa.Column("because", sa.Text, nullable=False),
+)
