@@ -7,7 +7,7 @@ A map of this folder::
 
     base.py      the application, shared options, how it ends
     reports.py   run, list, init
-    plan.py      due, status, incidents, ack, simulate, duties, done
+    plan.py      due, status, incidents, ack, simulate, duties, done, review
     service.py   tick, serve, watch
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -110,7 +111,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - the options of one command
 
 @app.command("duties")
 def duties_command(context: typer.Context, now: Now = "", as_json: AsJson = False) -> None:  # noqa: FBT002
-    """List the duties that are open, and those of the coming month."""
+    """List the duties that are open, and the next of each."""
     from runner.commands import duties  # noqa: PLC0415
 
     project = load(context)
@@ -133,3 +134,22 @@ def done_command(  # noqa: PLR0913, PLR0917 - the options of one command
     project = load(context)
     report = duties.Report(duty, period, by, evidence)
     raise typer.Exit(duties.done(project, report, instant_of(now, project.settings.time_zone), as_json=as_json))
+
+
+@app.command("review")
+def review_command(
+    context: typer.Context,
+    first: From = "",
+    last: To = "",
+    now: Now = "",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Write the facts for the quarterly review on one page (without a span: of the last 92 days)."""
+    from runner.commands import review  # noqa: PLC0415
+
+    project = load(context)
+    zone = project.settings.time_zone
+    end = last or now
+    start = first or (instant_of(end, zone) - timedelta(days=92)).isoformat()
+    span = day_of(project, start, end or instant_of("", zone).isoformat(), "", days=92)
+    raise typer.Exit(review.review(project, *span, as_json=as_json))

@@ -6,7 +6,8 @@ A map of this folder::
     plan.py      due, status, check
     trouble.py   incidents, ack
     practice.py  simulate
-    duties.py    duties, done, review
+    duties.py    duties, done
+    review.py    review
     service.py   tick, serve, watch
     signals.py   Ctrl-C and SIGTERM
 """

@@ -34,14 +34,14 @@ class Report:
 
 
 def listing(project: Project, now: datetime, *, as_json: bool) -> int:
-    """Show what is open and what comes in the next month."""
+    """Show what is open, and of each duty what comes next."""
     ledger = Ledger.open(project.ledger)
     with ledger.write() as tx:
         _write(tx, project, now)
         waiting = duties.waiting(tx, now)
         keys = {task.due.key for task in waiting}
         coming = [task for task in duties.between(tx, now, now + AHEAD) if task.due.key not in keys]
-        tasks = [task for task in (*waiting, *coming) if task.due.duty in project.duties]
+        tasks = [task for task in (*waiting, *_first_of_each(coming)) if task.due.duty in project.duties]
         owners = {name: chores.owner(tx, project, duty, now) for name, duty in project.duties.items()}
     ledger.close()
     screen, zone = screen_for(as_json=as_json, total=0), ZoneInfo(project.settings.time_zone)
@@ -56,6 +56,11 @@ def listing(project: Project, now: datetime, *, as_json: bool) -> int:
 class _At:
     now: datetime
     zone: ZoneInfo
+
+
+def _first_of_each(tasks: list[Task]) -> list[Task]:
+    """Of what comes, the next of each duty."""
+    return list({task.due.duty: task for task in reversed(tasks)}.values())[::-1]
 
 
 def _write(tx: Any, project: Project, now: datetime) -> None:

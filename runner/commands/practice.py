@@ -138,9 +138,13 @@ def _day(at: datetime, zone: ZoneInfo, *, hours: bool = False) -> str:
     return f"{there:%a} {there.day} {there:%b %H:%M}" if hours else f"{there:%a} {there.day} {there:%b %Y}"
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _sentence(total: dict[str, Any]) -> str:
     late = f", {total['late']} late" if total["late"] else ""
     missed = f", {total['missed']} never" if total["missed"] else ""
-    told = f"{total['to_engineers']} messages to engineers, {total['to_readers']} to readers"
+    told = f"{_count(total['to_engineers'], 'message')} to engineers, {total['to_readers']} to readers"
     met = f"{total['deadlines']} deadlines: {total['met']} met in time{late}{missed}"
-    return f"{met}. {total['incidents']} incidents; {told}."
+    return f"{met}. {_count(total['incidents'], 'incident')}; {told}."

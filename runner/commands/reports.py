@@ -1,33 +1,25 @@
-"""The commands' work: many reports side by side, their progress, and the summary at the end."""
+"""Commands about reports: make them, check what they need, list their runs."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from runner.commands.making import Tell, make_all, worst
+from runner.commands.signals import heard
 from runner.config import Pipeline, Project
 from runner.errors import ConfigError, RunnerError, UsageError
-from runner.ledger import Ledger, Run
+from runner.ledger import Ledger, Run, finished
 from runner.model import Status
 from runner.report import parameters, shelf
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job, Made, produce
+from runner.report.produce import Clock, Ctx, Job
 from runner.report.produce import check as check_job
-from runner.screen import Screen, near, screen_for
-
-INTERRUPTED = 130
-_WORST = (INTERRUPTED, 1, 3, 0)
+from runner.screen import near, screen_for
 
 
 @dataclass(frozen=True)
@@ -47,16 +39,15 @@ def run(project: Project, wish: Wish, *, as_json: bool) -> int:
     jobs = _jobs(project, wish)
     ledger = Ledger.open(project.ledger)
     clock = Clock(datetime.now(UTC))
-    with screen_for(as_json=as_json, total=len(jobs)) as screen, _heard(Stop()) as stop:
+    with screen_for(as_json=as_json, total=len(jobs)) as screen, heard(Stop()) as stop:
         ctx = Ctx(project, ledger, clock, stop, screen.step)
         for job in jobs:
             _check(job, ctx, alone=len(jobs) == 1)
         shelf.tidy(project, ledger, clock.now())
-        made = _make_all(jobs, ctx, screen)
+        made = make_all(jobs, ctx, Tell(lambda _, step: screen.step(step), lambda _, item: screen.made(item)))
         screen.summary(made)
     ledger.close()
-    codes = {INTERRUPTED} if stop.asked else {item.exit_code for item in made}
-    return next(code for code in _WORST if code in codes)
+    return worst(made, stop)
 
 
 def _jobs(project: Project, wish: Wish) -> tuple[Job, ...]:
@@ -81,69 +72,6 @@ def _check(job: Job, ctx: Ctx, *, alone: bool) -> None:
     except ConfigError:
         if alone:
             raise
-
-
-# Side by side, inputs first.
-
-
-def _make_all(jobs: tuple[Job, ...], ctx: Ctx, screen: Screen) -> list[Made]:
-    """Every job, at most `runs_at_once` at a time, each after its inputs; the results in the order of the jobs."""
-    done: dict[str, Made] = {}
-    waiting = list(jobs)
-    running: dict[Future[Made], Job] = {}
-    with ThreadPoolExecutor(ctx.project.settings.runs_at_once) as pool:
-        while waiting or running:
-            for job in _ready(waiting, done, jobs):
-                waiting.remove(job)
-                running[pool.submit(_make, job, ctx)] = job
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                job = running.pop(future)
-                done[job.pipeline.name] = made = future.result()
-                screen.made(made)
-    return [done[job.pipeline.name] for job in jobs]
-
-
-def _ready(waiting: list[Job], done: Mapping[str, Made], jobs: tuple[Job, ...]) -> list[Job]:
-    asked = {job.pipeline.name for job in jobs}
-    return [job for job in waiting if all(name in done or name not in asked for name in job.pipeline.inputs)]
-
-
-def _make(job: Job, ctx: Ctx) -> Made:
-    """One report; an error of its own never reaches the others."""
-    if ctx.stop.asked:
-        return Made(job.pipeline.name, job.as_of, Status.INTERRUPTED, "It was not begun.", "Run it again.", exit_code=1)
-    try:
-        return produce(job, ctx)
-    except RunnerError as error:
-        return Made(job.pipeline.name, job.as_of, Status.FAILED, error.what, error.remedy, error.trouble, exit_code=1)
-    except Exception as error:  # noqa: BLE001 - a fault of ours (a full disk, say) ends this report alone
-        what = f"The runner itself failed: {type(error).__name__}: {error}"
-        return Made(job.pipeline.name, job.as_of, Status.FAILED, what, "Please report it.", exit_code=1)
-
-
-@contextmanager
-def _heard(stop: Stop) -> Iterator[Stop]:
-    """While this lasts, Ctrl-C and SIGTERM ask everyone to end instead of ending this process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    asked = [0.0]
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        # A second wish, unless it is the echo of the first: leave at once. Children end when this process is gone.
-        if stop.asked and time.monotonic() > asked[0] + 1:
-            os._exit(INTERRUPTED)
-        asked[0] = asked[0] or time.monotonic()
-        stop.ask()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # Looking.
@@ -189,5 +117,13 @@ def _row(project: Project, run_: Run, zone: ZoneInfo, *, as_json: bool) -> dict[
     row |= {"status": str(run_.status), "message": run_.message, "folder": run_.folder}
     if as_json:
         return row | {"started": run_.started_at.isoformat()}
-    folder = near(project.folder / run_.folder) if run_.folder else ""
-    return row | {"started": f"{run_.started_at.astimezone(zone):%Y-%m-%d %H:%M %Z}", "folder": folder}
+    return row | {"started": f"{run_.started_at.astimezone(zone):%Y-%m-%d %H:%M %Z}", "folder": _where(project, run_)}
+
+
+def _where(project: Project, run_: Run) -> str:
+    """The folder of a run, that of its work while it is under way; its last part names the run."""
+    if run_.status is Status.RUNNING:
+        return near(shelf.work(project, run_.run))
+    if finished.is_pruned(run_):
+        return f"{run_.run} (pruned)"
+    return near(project.folder / run_.folder) if run_.folder else ""

@@ -6,6 +6,7 @@ A map of this folder; each book is a module of functions over one transaction::
     store.py      the database: address, version, transactions
     process.py    a process that can be told from every other
     reports.py    runs, findings, figures, artifacts, records, deliveries, claims
+    finished.py   a run after its end: released by a person, files pruned
     deadlines.py  what is owed: claims with leases, attempts, outcomes
     incidents.py  troubles and what happened in each
     outbox.py     messages owed, claimed, sent

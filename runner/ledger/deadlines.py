@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.ledger.tables import Instant
 from runner.ledger.tables import deadlines as _deadlines
 from runner.plan.deadlines import Deadline
 
@@ -78,10 +79,15 @@ def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
         if known is None:
             tx.execute(_deadlines.insert().values(**row, state=State.OPEN, next_try_at=deadline.starts_at))
             new += 1
-        elif known.state in {State.OPEN, State.WITHDRAWN} and not known.attempts and known.holder is None:
+        elif _untouched(known):
             again = {**row, "state": State.OPEN, "ended_at": None, "next_try_at": deadline.starts_at}
             tx.execute(_at(_deadlines.update(), deadline.key).values(**again))
     return new
+
+
+def _untouched(row: Any) -> bool:
+    """Whether nothing was begun, and nothing done by hand."""
+    return row.state in {State.OPEN, State.WITHDRAWN} and not (row.attempts or row.holder or row.outcome)
 
 
 def withdraw(tx: sa.Connection, keep: Iterable[tuple[str, str]], since: datetime, now: datetime) -> int:
@@ -93,6 +99,7 @@ def withdraw(tx: sa.Connection, keep: Iterable[tuple[str, str]], since: datetime
             _deadlines.c.due_at >= since,
             _deadlines.c.attempts == 0,
             _deadlines.c.holder.is_(None),
+            _deadlines.c.outcome == "",
         )
     )
     gone = [(row.pipeline, row.period) for row in rows if (row.pipeline, row.period) not in kept]
@@ -155,11 +162,21 @@ def claim(tx: sa.Connection, key: tuple[str, str], holder: str, now: datetime, u
     return taken.rowcount == 1
 
 
-def renew(tx: sa.Connection, holders: Iterable[str], until: datetime) -> None:
-    """Prolong the leases of those who are at work."""
+def renew(tx: sa.Connection, holders: Iterable[str], until: datetime) -> frozenset[str]:
+    """Prolong the leases of those who are at work; those who hold theirs still."""
     names = list(holders)
-    if names:
-        tx.execute(_deadlines.update().where(_deadlines.c.holder.in_(names)).values(lease_until=until))
+    held = frozenset(tx.scalars(sa.select(_deadlines.c.holder).where(_deadlines.c.holder.in_(names))))
+    if held:
+        tx.execute(_deadlines.update().where(_deadlines.c.holder.in_(held)).values(lease_until=until))
+    return held
+
+
+def next_lapse(tx: sa.Connection) -> datetime | None:
+    """When the next lease runs out if nobody prolongs it."""
+    found: datetime | None = tx.scalar(
+        sa.select(sa.func.min(_deadlines.c.lease_until)).where(_deadlines.c.holder.is_not(None))
+    )
+    return found
 
 
 def lapse(tx: sa.Connection, now: datetime, most: int) -> tuple[tuple[str, str], ...]:
@@ -169,12 +186,13 @@ def lapse(tx: sa.Connection, now: datetime, most: int) -> tuple[tuple[str, str],
     ever.
     """
     query = sa.select(_deadlines.c.pipeline, _deadlines.c.period).where(
-        _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None), _deadlines.c.lease_until < now
+        _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None), _deadlines.c.lease_until <= now
     )
     keys = tuple((row.pipeline, row.period) for row in tx.execute(query))
-    again = sa.case((_deadlines.c.attempts < most, now.isoformat(timespec="microseconds")), else_=None)
+    again = sa.case((_deadlines.c.attempts < most, sa.literal(now, Instant)), else_=None)
     free = {"holder": None, "held_since": None, "lease_until": None, "next_try_at": again}
-    said = {"outcome": "interrupted", "message": "The runner's process ended or stood still in the middle of the run."}
+    said = {"outcome": "interrupted", "trouble": "interrupted"}
+    said |= {"message": "The runner's process ended or stood still in the middle of the run."}
     for key in keys:
         tx.execute(_at(_deadlines.update(), key).values(**free, **said))
     return keys

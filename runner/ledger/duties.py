@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from runner.ledger.tables import duties as _duties
 from runner.plan.duties import Due
+
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,22 @@ class Task:
 
 def note(tx: sa.Connection, dues: Iterable[Due]) -> None:
     """Write down what is due; one that is known and not done takes new times."""
-    for due in dues:
-        times = {"opens_at": due.opens_at, "due_at": due.due_at}
-        if find(tx, due.duty, due.period) is None:
-            tx.execute(_duties.insert().values(duty=due.duty, period=due.period, **times, evidence={}))
-        else:
-            tx.execute(_at(_duties.update(), due.duty, due.period).where(_duties.c.done_at.is_(None)).values(**times))
+    wanted = {due.key: due for due in dues}
+    rows = tx.execute(_recent(wanted.values()))
+    known = {(row.duty, row.period): row for row in rows}
+    new = [due for key, due in wanted.items() if key not in known]
+    if new:
+        tx.execute(_duties.insert(), [{**vars(due), "evidence": {}} for due in new])
+    for key, row in known.items():
+        due = wanted.get(key)
+        if due is not None and row.done_at is None and (row.opens_at, row.due_at) != (due.opens_at, due.due_at):
+            tx.execute(_at(_duties.update(), *key).values(opens_at=due.opens_at, due_at=due.due_at))
+
+
+def _recent(dues: Iterable[Due]) -> sa.Select[Any]:
+    """The rows that may be those of these duties: no scan of all that ever was."""
+    first = min((due.due_at for due in dues), default=_NEVER) - timedelta(days=31)
+    return sa.select(_duties).where(_duties.c.due_at >= first)
 
 
 def _at(query: Any, duty: str, period: str) -> Any:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 import sqlalchemy as sa
 
 from runner.errors import UsageError
-from runner.ledger.reports import Result, Run, _new_records, _owe, _row, _run
-from runner.ledger.tables import claims, deliveries, runs
+from runner.ledger.reports import Result, Run, _insert, _new_records, _owe, _row
+from runner.ledger.tables import claims, deliveries, records, runs
 from runner.model import Status
 
-PRUNED = "Its files were pruned on"
+_PRUNED = "Its files were pruned on"
 
 
 def owed_runs(tx: sa.Connection) -> frozenset[str]:
@@ -29,15 +28,22 @@ def release(tx: sa.Connection, result: Result) -> None:
     run = result.run
     making = sa.select(claims.c.run).where(claims.c.pipeline == run.pipeline, claims.c.period == run.period)
     if (other := tx.scalar(making)) is not None:
-        raise UsageError(
-            f"{run.pipeline} for {run.period} is being made again at this moment (run {other}).",
-            "Wait for it, or cancel it.",
-        )
+        raise UsageError(f"{run.pipeline} for {run.period} is being made again by run {other}.", "Wait or cancel it.")
     held = runs.update().where(runs.c.run == run.run, runs.c.status == Status.HELD)
     if tx.execute(held.values(**_row(run))).rowcount != 1:
         raise UsageError(f"Run {run.run} is not held any more.", "See how it stands: runner list")
-    rows = _new_records(tx, result)
-    if rows:
-        tx.execute(sa.insert(sa.table("records")) if False else _records_insert(), rows)
+    _insert(tx, records, _new_records(tx, result))
     for delivery in result.owed:
         _owe(tx, run, delivery)
+
+
+def prune(tx: sa.Connection, run: Run, day: date) -> bool:
+    """Note that a run's files are gone; False, and nothing is noted, when the run has changed in the meantime."""
+    same = runs.update().where(runs.c.run == run.run, runs.c.status == run.status, runs.c.folder == run.folder)
+    said = f"{run.message} {_PRUNED} {day}.".strip()
+    return tx.execute(same.values(folder="", message=said)).rowcount == 1
+
+
+def is_pruned(run: Run) -> bool:
+    """Whether a run's files were pruned."""
+    return not run.folder and _PRUNED in run.message

@@ -132,12 +132,16 @@ def _typed(key: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Notice:
-    """One message owed: of what kind, to whom (None: to the pipeline's readers), in which role."""
+    """One message owed: of what kind, to whom (None: to the pipeline's readers), in which role.
+
+    `after` are those before this person: who did not answer, or from whom it is taken over.
+    """
 
     kind: Kind
     person: str | None = None
     role: str = ""
     next_word_at: datetime | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,12 @@ class Change:
 
 
 def advance(incident: Incident, sighting: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
-    """An open incident, or a fresh one without a number, after one look. Looking again changes nothing more."""
+    """An incident, or a fresh one without a number, after one look. Looking again changes nothing more."""
+    if not incident.open:
+        return Change(incident)
     if sighting.over:
         return _close(incident, sighting, now)
-    change = Change(replace(incident, primary=incident.primary or watch.primary))
+    change = Change(incident)
     for step in (_tell_state, _hand_off, _escalate, _tell_readers):
         change = _then(change, step(change.incident, sighting, watch, policy, now))
     return change
@@ -187,18 +193,19 @@ def next_look(incident: Incident) -> datetime | None:
 
 def _tell_state(incident: Incident, sighting: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
     """A state that was not told yet is told to those who are told first, and to everyone who is in it already."""
-    if sighting.state is None or sighting.topic in incident.topics:
+    if sighting.state is None:
+        return Change(incident)
+    incident = replace(incident, state=str(sighting.state), sentence=sighting.sentence)  # later messages say how it is
+    if sighting.topic in incident.topics:
         return Change(incident)
     people = _distinct((*watch.first, *incident.told))
     waits = None if incident.acknowledged_by else incident.next_step_at or now + policy.acknowledge_within
     known = replace(
         incident,
-        state=str(sighting.state),
-        sentence=sighting.sentence,
         topics=(*incident.topics, sighting.topic),
         told=_distinct((*incident.told, *people)),
         next_step_at=waits,
-        primary=watch.primary,
+        primary=watch.primary or incident.primary,
     )
     role = "on-call primary" if watch.primary else "owner"
     notices = tuple(Notice(Kind.TROUBLE, who, role if who in watch.first else "") for who in people)
@@ -207,19 +214,24 @@ def _tell_state(incident: Incident, sighting: Sighting, watch: Watch, policy: Po
 
 def _hand_off(incident: Incident, _: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
     """Whoever became primary since the last look is told of what is open."""
-    if watch.primary is None or watch.primary == incident.primary or not incident.told:
+    if watch.primary is None or watch.primary == incident.primary:
+        return Change(incident)
+    if not incident.told:
         return Change(replace(incident, primary=watch.primary))
     waits = None if incident.acknowledged_by else now + policy.acknowledge_within
     known = replace(
         incident, primary=watch.primary, told=_distinct((*incident.told, watch.primary)), next_step_at=waits, step=0
     )
-    notice = Notice(Kind.HAND_OFF, watch.primary, "on-call primary")
+    before = (incident.primary or incident.told[0],)
+    notice = Notice(Kind.HAND_OFF, watch.primary, "on-call primary", after=before)
     return Change(known, (notice,), (f"handed over to {watch.primary}",))
 
 
-def _escalate(incident: Incident, _: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
-    """Nobody acknowledged in time: the next ones are told."""
+def _escalate(incident: Incident, sighting: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
+    """Nobody acknowledged in time: the next ones are told, unless nothing is wrong at the moment."""
     if incident.acknowledged_by or incident.next_step_at is None or now < incident.next_step_at:
+        return Change(incident)
+    if sighting.state is None:
         return Change(incident)
     step = incident.step + 1
     if step == 1 and watch.secondary is None:
@@ -237,12 +249,14 @@ def _escalate(incident: Incident, _: Sighting, watch: Watch, policy: Policy, now
         next_step_at=None if last else now + waits,
     )
     role = "on-call secondary" if step == 1 else "owner"
-    notices = tuple(Notice(Kind.ESCALATION, who, role) for who in fresh)
+    notices = tuple(Notice(Kind.ESCALATION, who, role, after=incident.told) for who in fresh)
     return Change(known, notices, (f"nobody acknowledged; told {', '.join(fresh)}",) if fresh else ())
 
 
 def _repeat(incident: Incident, step: int, policy: Policy, now: datetime) -> Change:
     done = step - 2  # repeats, this one included
+    if done > policy.repeats:  # a new state began to wait again, and everyone was told of that
+        return Change(replace(incident, next_step_at=None))
     known = replace(incident, step=step, next_step_at=now + policy.repeat_every if done < policy.repeats else None)
     notices = tuple(Notice(Kind.REMINDER, who) for who in incident.told)
     return Change(known, notices, (f"nobody acknowledged; told everyone once more ({done} of {policy.repeats})",))

@@ -15,4 +15,5 @@ A map of this folder, in the order of the way::
     diary.py       what happened in a run, line by line
     shelf.py       run folders: worked on aside, renamed whole, tidied after a crash
     handover.py    one message for each reader
+    approval.py    a held report released by a person
 """

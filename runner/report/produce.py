@@ -29,7 +29,7 @@ from runner.errors import (
     Trouble,
     UsageError,
 )
-from runner.ledger import Fenced, Ledger, Result, Run
+from runner.ledger import Fenced, Ledger, Result, Run, journal
 from runner.model import Decision, Figure, Finding, Level, Scraps, Status
 from runner.plan.periods import Period, period_of
 from runner.report import gate, handover, inputs, notebooks, parameters, scraps, shelf
@@ -166,7 +166,7 @@ def check(job: Job, ctx: Ctx) -> Plan:
     """The job with its period and the notebook's parameters, all found to fit. Raises UsageError, ConfigError."""
     notebook = ctx.project.notebook(job.pipeline)
     declared = parameters.read(notebook)
-    period, carried = _period(job)
+    period, carried = _about(job)
     for name in carried:
         if name not in declared:
             raise ConfigError(
@@ -187,7 +187,12 @@ def _configured(pipeline: Pipeline, notebook: Path, declared: Mapping[str, Param
         raise ConfigError(f"config/pipelines.yml: pipelines.{pipeline.name}.parameters: {error}") from error
 
 
-def _period(job: Job) -> tuple[Period, dict[str, str]]:
+def period_for(job: Job) -> Period:
+    """What a job is about. Raises UsageError when its words do not say."""
+    return _about(job)[0]
+
+
+def _about(job: Job) -> tuple[Period, dict[str, str]]:
     """The period, and the texts of the parameters that carry it."""
     day = _day(job.as_of)
     if job.pipeline.period != "experiment":
@@ -237,7 +242,7 @@ def _earlier(plan: Plan, made_of: Inputs, ctx: Ctx) -> Run | None:
     """The newest run made of the very same, if its files are untouched and no newer version was delivered."""
     fit = {Status.READY, Status.DELIVERED, Status.HELD}
     runs = ctx.ledger.runs(plan.pipeline.name, plan.period.key)
-    found = next((run for run in runs if run.status in fit and run.inputs == made_of.digest), None)
+    found = next((run for run in runs if run.status in fit and run.inputs == made_of.digest and run.folder), None)
     if not found or not shelf.intact(shelf.place(ctx.project, found), ctx.ledger.artifacts(found.run)):
         return None
     delivered = ctx.ledger.delivered(plan.pipeline.name, plan.period.key)
@@ -255,7 +260,7 @@ def _repeat(run: Run, plan: Plan, ctx: Ctx) -> Made:
     if not _wants_delivery(plan, ctx):
         return replace(made, message="Nothing changed: made already.")
     ctx.ledger.owe(run, handover.owed(ctx.project, run))
-    made = replace(_hand_over(run, ctx), fresh=False)
+    made = replace(hand_over(run, ctx), fresh=False)
     said = "made already, handed over now." if made.sent else "already delivered."
     return made if made.exit_code else replace(made, message=f"Nothing changed: {said}")
 
@@ -493,6 +498,7 @@ def _prove(draft: Draft, _: Ctx) -> Draft:
 
 def _keep(draft: Draft, ctx: Ctx) -> Made:
     """Write the run's folder, record the run, let the folder appear, and hand over."""
+    draft = _named_cancellation(draft, ctx)
     draft = replace(draft, run=_ended(draft, ctx))
     run, deliver = draft.run, draft.run.status is Status.READY and _wants_delivery(draft.plan, ctx)
     try:
@@ -507,8 +513,27 @@ def _keep(draft: Draft, ctx: Ctx) -> Made:
     shelf.move(ctx.project, run)
     if deliver:
         ctx.tell(Step(run.pipeline, "hand over"))
-        return _hand_over(run, ctx)
+        return hand_over(run, ctx)
     return replace(_made(run, ctx), remedy=_remedy(draft))
+
+
+def _named_cancellation(draft: Draft, ctx: Ctx) -> Draft:
+    """A run that was interrupted because somebody cancelled it says who, and why."""
+    if not isinstance(draft.error, Interrupted):
+        return draft
+    with ctx.ledger.read() as tx:
+        wish = journal.cancelled(tx, draft.run.run)
+    if wish is None:
+        return draft
+    because = f": {wish.because.rstrip('.')}." if wish.because else "."
+    what = f"Cancelled by {name_of(ctx.project, wish.who)}{because}"
+    return replace(draft, error=Interrupted(what, "Run it again when it is wanted; nothing was sent."))
+
+
+def name_of(project: Project, who: str) -> str:
+    """An engineer's name for people; the key of one who is no longer in people.yml."""
+    engineer = project.people.engineers.get(who)
+    return engineer.name if engineer else who
 
 
 def _note_end(draft: Draft, ctx: Ctx) -> None:
@@ -651,8 +676,8 @@ def _wants_delivery(plan: Plan, ctx: Ctx) -> bool:
     return plan.job.deliver and bool(ctx.project.readers(plan.pipeline))
 
 
-def _hand_over(run: Run, ctx: Ctx) -> Made:
-    """Write the messages owed; a run is delivered when none is owed any more.
+def hand_over(run: Run, ctx: Ctx, message: str = "") -> Made:
+    """Write the messages owed; a run is delivered, with a message of its own, when none is owed any more.
 
     A version is made of one run's files. Where an earlier run with the same figures was owed first, it is that one
     which readers have or still get, and this one is ready and goes to nobody.
@@ -665,7 +690,8 @@ def _hand_over(run: Run, ctx: Ctx) -> Made:
         failed = replace(run, status=Status.READY, trouble=error.trouble, message=error.what)
         ctx.ledger.mark(failed)
         return replace(_made(failed, ctx), remedy=error.remedy, exit_code=1)
-    done = replace(carrier, status=Status.DELIVERED, trouble=None, message="")
+    kept = carrier.message if carrier.status is Status.DELIVERED else message
+    done = replace(carrier, status=Status.DELIVERED, trouble=None, message=kept)
     ctx.ledger.mark(done)
     if carrier.run == run.run:
         return replace(_made(done, ctx), sent=sent)

@@ -13,7 +13,7 @@ from runner.delivery.messages import Message
 from runner.ledger import duties, incidents, outbox
 from runner.ledger.duties import Done, Task
 from runner.model import Level, Status
-from runner.plan.incidents import Incident, Kind, Sighting, State, Watch, advance, opened
+from runner.plan.incidents import Incident, Kind, Sighting, State, Watch, advance, next_look, opened
 from runner.plan.oncall import Rota
 from runner.scheduler import letters, roster
 from runner.scheduler.office import Office
@@ -35,7 +35,16 @@ def look(office: Office, now: datetime) -> None:
         for task in waiting:
             _remind(tx, office, task, now)
         _trouble(tx, office, waiting, now)
-        office.notes["look at duties"] = min(now + AGAIN, duties.next_due(tx, now) or now + AGAIN)
+        office.notes["look at duties"] = min([now + AGAIN, *next_looks(tx, office, now)])
+
+
+def next_looks(tx: sa.Connection, office: Office, now: datetime) -> list[datetime]:
+    """The instants after now at which something about duties is owed if nothing happens."""
+    open_ = [incident for key, incident in incidents.opened(tx).items() if key[0].startswith(PREFIX)]
+    times = [duties.next_due(tx, now), *(next_look(incident) for incident in open_)]
+    known = [task for task in duties.waiting(tx, now) if task.due.duty in office.project.duties]
+    times += [_remind_at(task, office.project.duties[task.due.duty]) for task in known]
+    return [at for at in times if at is not None and at > now]
 
 
 def _take_evidence(office: Office, now: datetime) -> None:
@@ -66,15 +75,21 @@ def _evidence(office: Office, duty: Duty, task: Task) -> dict[str, object] | Non
 
 
 def _remind(tx: sa.Connection, office: Office, task: Task, now: datetime) -> None:
-    length = task.due.due_at - task.due.opens_at
-    ahead = next((lead for least, lead in _AHEAD if length >= least), None)
     duty = office.project.duties[task.due.duty]
-    if ahead is None or duty.shown_by is not None or not task.due.due_at - ahead <= now < task.due.due_at:
+    at = _remind_at(task, duty)
+    if at is None or not at <= now < task.due.due_at:
         return
     who = owner(tx, office.project, duty, now)
     key = f"duty/{task.due.duty}/{task.due.period}/due"
     message = alerts.duty_open(_task(office, task, who, now))
     outbox.owe(tx, letters.to_engineer(office.project, letters.About(key, "duty", now), who, message))
+
+
+def _remind_at(task: Task, duty: Duty) -> datetime | None:
+    """When the owner is reminded: of what comes seldom earlier, of what shows itself never."""
+    length = task.due.due_at - task.due.opens_at
+    ahead = next((lead for least, lead in _AHEAD if length >= least), None)
+    return task.due.due_at - ahead if ahead is not None and duty.shown_by is None else None
 
 
 def owner(tx: sa.Connection, project: Project, duty: Duty, now: datetime) -> str:

@@ -33,9 +33,7 @@ def announce(office: Office, now: datetime) -> None:
     if office.notes.get("look at rota", now) > now:
         return
     with office.ledger.write() as tx:
-        turned = roster.keep(tx, office.project, now)
-        if turned is not None:
-            _rota(tx, office, turned, now)
+        roster.renew(tx, office.project, now)
         _config(tx, office, now)
     office.notes["look at rota"] = hand_off(office, now) or now + timedelta(days=7)
 
@@ -47,14 +45,16 @@ def hand_off(office: Office, now: datetime) -> datetime | None:
     return rota.at(now).end if rota else None
 
 
-def _rota(tx: sa.Connection, office: Office, turned: Turned, now: datetime) -> None:
+def turn(tx: sa.Connection, project: Project, turned: Turned, now: datetime) -> None:
+    """Record a change of the rota's rules, and tell those whose duty it moves."""
+    zone = ZoneInfo(project.settings.time_zone)
     changes = fairness.difference(turned.before, turned.after)
     journal.act(tx, Act(now, "config", "rota changed", {"changes": len(changes)}))
     for who in sorted(fairness.touched(changes)):
         mine = [change for change in changes if who in _people(change)]
-        lines = [_line(change, who, office.zone) for change in mine[:_MOST]]
+        lines = [_line(change, who, zone) for change in mine[:_MOST]]
         lines += [f"and {len(mine) - _MOST} more"] if len(mine) > _MOST else []
-        _tell(tx, office, who, _News("rota changed", now, partial(_rota_words, tuple(lines))))
+        _tell(tx, project, who, _News("rota changed", now, partial(_rota_words, tuple(lines))))
 
 
 def _rota_words(lines: tuple[str, ...], name: str) -> Message:
@@ -102,7 +102,7 @@ def _config(tx: sa.Connection, office: Office, now: datetime) -> None:
     people = sorted({who for touched, _ in lines for who in touched})
     for who in people:
         mine = [words for touched, words in lines if who in touched]
-        _tell(tx, office, who, _News("config changed", now, partial(_config_words, tuple(mine))))
+        _tell(tx, office.project, who, _News("config changed", now, partial(_config_words, tuple(mine))))
 
 
 def snapshot(project: Project) -> dict[str, Any]:
@@ -159,11 +159,11 @@ class _News:
     compose: Callable[[str], Message]
 
 
-def _tell(tx: sa.Connection, office: Office, who: str, news: _News) -> None:
-    engineer = office.project.people.engineers.get(who)
+def _tell(tx: sa.Connection, project: Project, who: str, news: _News) -> None:
+    engineer = project.people.engineers.get(who)
     if engineer is not None:
         about = letters.About(f"{news.kind}/{news.at:%Y%m%dT%H%M%S}", news.kind, news.at)
-        outbox.owe(tx, letters.to_engineer(office.project, about, who, news.compose(engineer.name)))
+        outbox.owe(tx, letters.to_engineer(project, about, who, news.compose(engineer.name)))
 
 
 # The sign of life.

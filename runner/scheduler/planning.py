@@ -18,6 +18,7 @@ from runner.scheduler.office import Office
 
 AHEAD = timedelta(days=8)  # how far the book is written
 REFRESH = timedelta(days=1)  # how often it is written on
+DUTIES = timedelta(days=31)  # how much further duties are written, which are few
 LOOK = timedelta(minutes=10)  # how often the table of experiments is read again
 SINCE, UNTIL, PLAN = "plan since", "plan until", "plan digest"
 
@@ -88,7 +89,7 @@ def _deadlines(tx: sa.Connection, office: Office, timetable: Timetable, window: 
 
 def _dues(office: Office, timetable: Timetable, window: _Window) -> Iterator[Due]:
     for name, duty in office.project.duties.items():
-        yield from dues(name, duty.rhythm, duty.first, timetable, window.first, window.last + timedelta(days=200))
+        yield from dues(name, duty.rhythm, duty.first, timetable, window.first, window.last + DUTIES)
 
 
 def _digest(office: Office, timetable: Timetable) -> str:

@@ -33,7 +33,8 @@ def rota_of(tx: sa.Connection, project: Project) -> Rota | None:
 def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
     """Freeze the shifts that are over; where the rules changed, freeze all up to now under the old ones first.
 
-    Gives the change to announce, if there is one. What was before the first look is not frozen: nobody saw it.
+    Gives the change to announce, if there is one. What was before the first look is not frozen: nobody saw it. A look
+    from before the last one (a rehearsal with --now) changes nothing: the record only goes forward.
     """
     if project.oncall is None:
         return None
@@ -41,19 +42,25 @@ def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
     if old is None:
         book.set_rules(tx, new, now)
         return None
+    since = max(filter(None, (book.frozen_until(tx), book.rules_since(tx))), default=now)
+    if now < since:
+        return None
     before = Rota(OnCall.model_validate_json(old), book.swaps(tx), book.frozen(tx))
-    since = book.frozen_until(tx) or _since(tx, now)
     if old == new:
-        if since is not None and since < now and before.at(since).end <= now:
+        if since < now and before.at(since).end <= now:
             book.freeze(tx, before.shifts(since, before.at(now).start))
         return None
-    if since is not None and since < now:
+    if since < now:
         book.freeze(tx, before.shifts(since, now))
     book.set_rules(tx, new, now)
     after = Rota(project.oncall, before.swaps, book.frozen(tx))
     return Turned(before.shifts(now, now + HORIZON), after.shifts(now, now + HORIZON))
 
 
-def _since(tx: sa.Connection, now: datetime) -> datetime | None:
-    found = book.rules_since(tx)
-    return found if found is not None and found < now else None
+def renew(tx: sa.Connection, project: Project, now: datetime) -> None:
+    """Keep the past, and owe the news of a change to those whom it touches: both in the same transaction."""
+    turned = keep(tx, project, now)
+    if turned is not None:
+        from runner.scheduler import notices  # noqa: PLC0415 - letters are heavy, and rules change rarely
+
+        notices.turn(tx, project, turned, now)

@@ -57,6 +57,8 @@ def next_change(owed: Owed, around: Circumstances, now: datetime) -> datetime | 
 
 
 def _over(owed: Owed, around: Circumstances) -> Sighting:
+    if owed.state is Owing.WITHDRAWN:
+        return Sighting(over="missed", sentence="The plan was changed: it is not owed any more.")
     if owed.state is not Owing.MET or owed.ended_at is None:
         return Sighting(over="missed", sentence="It was given up: it would be of no use any more.")
     at, due = clock(owed.ended_at, around.zone, owed.deadline.due_at), owed.deadline.due_at
@@ -120,7 +122,7 @@ def _early(owed: Owed, around: Circumstances, now: datetime) -> Sighting:
         said = _wanted(owed, around, now) or risk(deadline.ready_at, progress, around.forecast, now, around.zone)
     if said:
         return Sighting(State.AT_RISK, _cause(owed, around), f"{said}{_because(owed)}")
-    idle = owed.holder is None and not owed.attempts and not around.waits_for
+    idle = owed.holder is None and not owed.attempts and not owed.outcome and not around.waits_for
     if idle and now >= deadline.starts_at + GRACE:
         return Sighting(State.NOT_STARTED, "", _standing(owed, around))
     return Sighting()

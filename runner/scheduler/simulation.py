@@ -175,9 +175,10 @@ class Stage:
             told = tick(self.office, now).incidents
             self.ticks += 1
             self._note(told, now)
-            self._act(now)
+            acted = self._act(now)
             self._duties(now)
-            after = min([next_tick(self.office, now), *self._acts(now)])
+            # Whatever a person did is seen at once.
+            after = now if acted else min([next_tick(self.office, now), *self._acts(now)])
             stuck = stuck + 1 if after <= now else 0
             if stuck > _STUCK:
                 raise RuntimeError(f"The simulated clock stands still at {now}.")
@@ -195,8 +196,8 @@ class Stage:
         yield from (at for at, _, _ in self.due if at > now)
         yield from (at for at in self.mending.values() if at > now)
 
-    def _act(self, now: datetime) -> None:
-        """Acknowledge and mend what is due."""
+    def _act(self, now: datetime) -> bool:
+        """Acknowledge and mend what is due; whether anything was."""
         ready = [item for item in self.due if item[0] <= now]
         self.due = [item for item in self.due if item[0] > now]
         for _, number, who in ready:
@@ -206,9 +207,11 @@ class Stage:
                     change = rules.acknowledge(incident, who, now)
                     incidents.keep(tx, change.incident, change.events, now)
                     self.mending[number] = now + self.scene.people.mend_after
-        for number in [number for number, at in self.mending.items() if at <= now]:
+        mended = [number for number, at in self.mending.items() if at <= now]
+        for number in mended:
             del self.mending[number]
             self._mend(number, now)
+        return bool(ready or mended)
 
     def _duties(self, now: datetime) -> None:
         """Duties are done in time: by the report that shows them, or by their owners unless these are silent."""

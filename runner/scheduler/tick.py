@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runner.ledger import deadlines, duties, incidents, journal, outbox
+from runner.ledger import deadlines, incidents, journal, outbox
 from runner.ledger.incidents import Overtaken
 from runner.ledger.journal import Mark
 from runner.plan.incidents import Incident, next_look
@@ -55,7 +55,8 @@ def tick(office: Office, now: datetime) -> Look:
 def next_tick(office: Office, now: datetime) -> datetime:
     """The next instant after now at which a tick has something to do if nothing happens in between."""
     with office.ledger.read() as tx:
-        times = [deadlines.next_start(tx, now), outbox.next_try(tx), office.crew.next_end(), duties.next_due(tx, now)]
+        times = [deadlines.next_start(tx, now), outbox.next_try(tx), office.crew.next_end()]
+        times += chores.next_looks(tx, office, now)
         for owed in deadlines.begun(tx, now):
             times.append(next_change(owed, telling.circumstances(tx, office, owed), now))
             times.append(work.useless_at(office, owed))
