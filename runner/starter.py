@@ -67,6 +67,20 @@ pipelines:
     sources: [data/sales.csv]        # a change of this file is a reason to make the report again
 """
 
+_ONCALL = """\
+# Who is on call, and when: whoever is primary is told when a report fails or runs late. Times are in this zone.
+# From the weakest rule to the strongest: rotation, holidays, overrides, swaps (runner swap), away.
+
+time_zone: America/New_York
+hand_off: Monday 09:00
+rotation:
+  - begins: 2026-01-05
+    order: [engineer_a, engineer_b]
+holidays: []     # - {name: Christmas, begins: 12-24 09:00, ends: 12-26 09:00, primary: [engineer_b]}
+overrides: []    # - {begins: 2026-08-03 09:00, ends: 2026-08-05 09:00, primary: engineer_b, because: A conference.}
+away: []         # - {who: engineer_b, begins: 2026-07-06 09:00, ends: 2026-07-13 09:00}
+"""
+
 _CONTRACT = """\
 # What data/sales.csv must look like. A file that differs stops the report.
 table: sales
@@ -85,14 +99,17 @@ a message to each reader. Type the two commands in this folder, or say where it 
 
 ```sh
 runner run {NAME} --as-of {AS_OF}    # make the report; its files lie in reports/
-runner check                                # is everything in config/ in order?
+runner check                                # is everything in order, and can the promises be kept?
+runner serve                                # make each report when it is due, and tell who is on call when it is not
 ```
 
 | to change | edit |
 |---|---|
 | the company, its time zone, the limits | `config/settings.yml` |
 | who makes and who reads the reports | `config/people.yml` |
-| which reports there are, and for whom | `config/pipelines.yml` |
+| which reports there are, for whom, by when | `config/pipelines.yml` |
+| who is on call | `config/oncall.yml` |
+| what to do when something goes wrong | `config/runbooks/common.md`, once you write one |
 | what the data must look like | `config/contracts/sales.yml` |
 | what a report says and checks | `notebooks/{NAME}.ipynb` |
 | the data | `data/sales.csv`: one line a day |
@@ -189,6 +206,7 @@ def _files() -> dict[str, str]:
         "config/settings.yml": _SETTINGS,
         "config/people.yml": _PEOPLE,
         "config/pipelines.yml": _PIPELINES,
+        "config/oncall.yml": _ONCALL,
         "config/contracts/sales.yml": _CONTRACT,
         "data/sales.csv": sales(),
         f"notebooks/{NAME}.ipynb": json.dumps(notebook(), indent=1, ensure_ascii=False) + "\n",

@@ -8,10 +8,13 @@ A map of this folder::
     base.py      the application, shared options, how it ends
     reports.py   run, list, init
     plan.py      due, status, incidents, ack, simulate, duties, done, review
+    rota.py      oncall, swap
+    runs.py      cancel, logs, approve, backfill, prune
     service.py   tick, serve, watch
+    drill.py     drill
 """
 
-from runner.cli import plan, reports, service
+from runner.cli import drill, plan, reports, rota, runs, service
 from runner.cli.base import app, main
 
-__all__ = ["app", "main", "plan", "reports", "service"]
+__all__ = ["app", "drill", "main", "plan", "reports", "rota", "runs", "service"]

@@ -3,11 +3,19 @@
 A map of this folder::
 
     reports.py   run, list
+    making.py    reports side by side, each after its inputs
+    runs.py      cancel, approve
+    logs.py      logs
+    backfill.py  backfill
+    prune.py     prune
     plan.py      due, status, check
     trouble.py   incidents, ack
     practice.py  simulate
+    drill.py     drill
     duties.py    duties, done
     review.py    review
+    rota.py      oncall
+    swaps.py     swap
     service.py   tick, serve, watch
     signals.py   Ctrl-C and SIGTERM
 """

@@ -58,7 +58,7 @@ def make_all(jobs: Sequence[Job], ctx: Ctx, tell: Tell) -> list[Made]:
 
 
 def _is_ready(job: Job, jobs: Sequence[Job], done: dict[int, Made]) -> bool:
-    """Whether all that a job rests on has ended: its inputs for its own day and, as they record, for the days before."""
+    """Whether all that a job rests on has ended: its inputs for its own day, and for the days before as they record."""
     return all(
         number in done or other.pipeline.name not in job.pipeline.inputs or other.as_of > job.as_of
         for number, other in enumerate(jobs)

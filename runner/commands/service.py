@@ -23,6 +23,7 @@ from runner.ledger import Ledger
 from runner.report import shelf
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx
+from runner.scheduler import work
 from runner.scheduler.office import LEASE, Office
 from runner.scheduler.opening import open_office
 from runner.scheduler.tick import Look, tick
@@ -88,11 +89,11 @@ class Service:
         select.select([self.stop.fileno()], [], [], max(0.0, seconds))
 
     def end(self) -> None:
-        """Let runs end, keep how they ended, and go."""
+        """Let runs end, note how they ended, and go: nothing more is started."""
         self.stop.ask()
         limit = time.monotonic() + GRACE
         while self.office.crew.busy and time.monotonic() < limit:
-            self.look()
+            work.collect(self.office, self.clock.now())
             time.sleep(0.1)
         self.ledger.close()
 
@@ -110,6 +111,7 @@ def one_tick(project: Project, now: datetime, *, as_json: bool) -> int:
         while service.office.crew.busy and not stop.asked:
             service.wait(0.5)
             looks.append(service.look())
+        told_to_end = stop.asked
         service.end()
     total = {
         "planned": sum(look.planned for look in looks),
@@ -120,7 +122,7 @@ def one_tick(project: Project, now: datetime, *, as_json: bool) -> int:
     }
     said = f"{len(total['started'])} runs started, {total['ended']} ended, {total['sent']} messages sent."  # type: ignore[arg-type]
     screen_for(as_json=as_json, total=0).line(total, said)
-    return INTERRUPTED if stop.asked else 0
+    return INTERRUPTED if told_to_end else 0
 
 
 def serve(project: Project, now: datetime, every: float) -> int:

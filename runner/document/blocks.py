@@ -125,7 +125,18 @@ def pictures(document: Document) -> tuple[Picture, ...]:
 
 
 def _meta(given: Mapping[str, Any], title: str) -> Meta:
-    names = ("company", "pipeline", "subtitle", "period", "period_text", "run", "deadline", "status", "confidential")
+    names = (
+        "company",
+        "pipeline",
+        "subtitle",
+        "period",
+        "period_text",
+        "run",
+        "because",
+        "deadline",
+        "status",
+        "confidential",
+    )
     texts = {name: line(given[name]) for name in names if given.get(name)}
     owners = given.get("owners")
     stamp = given.get("timestamp")

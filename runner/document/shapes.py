@@ -249,6 +249,7 @@ class Meta:
     period_text: str = ""
     run: str = ""
     owners: tuple[str, ...] = ()
+    because: str = ""
     deadline: str = ""
     status: str = ""
     generated_at: str = ""
@@ -271,6 +272,7 @@ class Meta:
         terms = (
             ("Period", self.period_text or self.period),
             ("Questions to", ", ".join(self.owners)),
+            ("Why these two", self.because),
             ("Promised", self.deadline),
             ("Made", self.made),
             ("Run", self.run),

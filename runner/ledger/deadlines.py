@@ -66,8 +66,30 @@ def _owed(row: Any) -> Owed:
     return Owed(Deadline(**made), state=State(row.state), **rest)
 
 
+# What every tick asks is put together once: building a statement takes longer than asking it.
+_NOW = sa.bindparam("now", type_=Instant)
+_FIND = sa.select(_deadlines).where(
+    _deadlines.c.pipeline == sa.bindparam("pipeline"), _deadlines.c.period == sa.bindparam("period")
+)
+_BEGUN = (
+    sa.select(_deadlines)
+    .where(_deadlines.c.state == State.OPEN, _deadlines.c.starts_at <= _NOW)
+    .order_by(_deadlines.c.due_at, _deadlines.c.pipeline)
+)
+_NEXT_START = sa.select(sa.func.min(_deadlines.c.starts_at)).where(
+    _deadlines.c.state == State.OPEN, _deadlines.c.starts_at > _NOW
+)
+_NEXT_LAPSE = sa.select(sa.func.min(_deadlines.c.lease_until)).where(
+    _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None)
+)
+
+
 def _at(query: Any, key: tuple[str, str]) -> Any:
     return query.where(_deadlines.c.pipeline == key[0], _deadlines.c.period == key[1])
+
+
+def _named(key: tuple[str, str]) -> dict[str, str]:
+    return {"pipeline": key[0], "period": key[1]}
 
 
 def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
@@ -75,7 +97,7 @@ def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
     new = 0
     for deadline in deadlines:
         row = {name: getattr(deadline, name) for name in _OF_DEADLINE} | {"as_of": deadline.as_of.isoformat()}
-        known = tx.execute(_at(sa.select(_deadlines), deadline.key)).first()
+        known = tx.execute(_FIND, _named(deadline.key)).first()
         if known is None:
             tx.execute(_deadlines.insert().values(**row, state=State.OPEN, next_try_at=deadline.starts_at))
             new += 1
@@ -108,16 +130,22 @@ def withdraw(tx: sa.Connection, keep: Iterable[tuple[str, str]], since: datetime
     return len(gone)
 
 
+def drop(tx: sa.Connection, pipelines: Iterable[str], now: datetime) -> None:
+    """Withdraw what is open, begun or not, of pipelines that there are not any more; not what somebody is at."""
+    gone = _deadlines.update().where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
+    gone = gone.where(_deadlines.c.pipeline.not_in(list(pipelines)))
+    tx.execute(gone.values(state=State.WITHDRAWN, ended_at=now, next_try_at=None))
+
+
 def find(tx: sa.Connection, key: tuple[str, str]) -> Owed | None:
     """One deadline."""
-    row = tx.execute(_at(sa.select(_deadlines), key)).first()
+    row = tx.execute(_FIND, _named(key)).first()
     return _owed(row) if row else None
 
 
 def begun(tx: sa.Connection, now: datetime) -> tuple[Owed, ...]:
     """Open deadlines whose work should have begun, by due time."""
-    query = sa.select(_deadlines).where(_deadlines.c.state == State.OPEN, _deadlines.c.starts_at <= now)
-    return tuple(map(_owed, tx.execute(query.order_by(_deadlines.c.due_at, _deadlines.c.pipeline))))
+    return tuple(map(_owed, tx.execute(_BEGUN, {"now": now})))
 
 
 def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Owed, ...]:
@@ -129,10 +157,7 @@ def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Owed, .
 
 def next_start(tx: sa.Connection, now: datetime) -> datetime | None:
     """When the next deadline begins that has not begun by now."""
-    query = sa.select(sa.func.min(_deadlines.c.starts_at)).where(
-        _deadlines.c.state == State.OPEN, _deadlines.c.starts_at > now
-    )
-    found: datetime | None = tx.scalar(query)
+    found: datetime | None = tx.scalar(_NEXT_START, {"now": now})
     return found
 
 
@@ -173,9 +198,7 @@ def renew(tx: sa.Connection, holders: Iterable[str], until: datetime) -> frozens
 
 def next_lapse(tx: sa.Connection) -> datetime | None:
     """When the next lease runs out if nobody prolongs it."""
-    found: datetime | None = tx.scalar(
-        sa.select(sa.func.min(_deadlines.c.lease_until)).where(_deadlines.c.holder.is_not(None))
-    )
+    found: datetime | None = tx.scalar(_NEXT_LAPSE)
     return found
 
 

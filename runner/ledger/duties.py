@@ -9,10 +9,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.ledger.tables import Instant
 from runner.ledger.tables import duties as _duties
 from runner.plan.duties import Due
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+# What every tick asks is put together once.
+_NOW = sa.bindparam("now", type_=Instant)
+_WAITING = (
+    sa.select(_duties)
+    .where(_duties.c.opens_at <= _NOW, _duties.c.done_at.is_(None))
+    .order_by(_duties.c.due_at, _duties.c.duty)
+)
+_NEXT_DUE = sa.select(sa.func.min(_duties.c.due_at)).where(_duties.c.due_at > _NOW, _duties.c.done_at.is_(None))
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,14 @@ def note(tx: sa.Connection, dues: Iterable[Due]) -> None:
             tx.execute(_at(_duties.update(), *key).values(opens_at=due.opens_at, due_at=due.due_at))
 
 
+def withdraw(tx: sa.Connection, keep: Iterable[tuple[str, str]], first: datetime, last: datetime) -> None:
+    """Forget duties with first <= due_at < last that are not done and that the plan no longer has."""
+    kept = set(keep)
+    for task in between(tx, first, last):
+        if task.done_at is None and task.due.key not in kept:
+            tx.execute(_at(_duties.delete(), *task.due.key))
+
+
 def _recent(dues: Iterable[Due]) -> sa.Select[Any]:
     """The rows that may be those of these duties: no scan of all that ever was."""
     first = min((due.due_at for due in dues), default=_NEVER) - timedelta(days=31)
@@ -57,8 +76,7 @@ def find(tx: sa.Connection, duty: str, period: str) -> Task | None:
 
 def waiting(tx: sa.Connection, now: datetime) -> tuple[Task, ...]:
     """Duties that are open now and not done, by due time."""
-    query = sa.select(_duties).where(_duties.c.opens_at <= now, _duties.c.done_at.is_(None))
-    return tuple(map(_task, tx.execute(query.order_by(_duties.c.due_at, _duties.c.duty))))
+    return tuple(map(_task, tx.execute(_WAITING, {"now": now})))
 
 
 def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Task, ...]:
@@ -69,8 +87,7 @@ def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Task, .
 
 def next_due(tx: sa.Connection, now: datetime) -> datetime | None:
     """When the next duty that is not done falls due after now."""
-    query = sa.select(sa.func.min(_duties.c.due_at)).where(_duties.c.due_at > now, _duties.c.done_at.is_(None))
-    found: datetime | None = tx.scalar(query)
+    found: datetime | None = tx.scalar(_NEXT_DUE, {"now": now})
     return found
 
 

@@ -1,4 +1,4 @@
-"""What happens to a run after its end: a person releases it, or its files are pruned. Functions over one transaction."""
+"""A run after its end: a person releases it, or its files are pruned. Functions over one transaction."""
 
 from __future__ import annotations
 

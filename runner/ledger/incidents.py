@@ -29,6 +29,10 @@ class Event:
     text: str
 
 
+#: Asked at every tick, so put together once.
+_OPENED = sa.select(_incidents).where(_incidents.c.closed_at.is_(None)).order_by(_incidents.c.number)
+
+
 def _incident(row: Any) -> Incident:
     return replace(Incident.of(row.rest), number=row.number, version=row.version)
 
@@ -41,8 +45,7 @@ def find(tx: sa.Connection, number: int) -> Incident | None:
 
 def opened(tx: sa.Connection) -> dict[tuple[str, str], Incident]:
     """Every open incident by (pipeline, period)."""
-    rows = tx.execute(sa.select(_incidents).where(_incidents.c.closed_at.is_(None)).order_by(_incidents.c.number))
-    return {(row.pipeline, row.period): _incident(row) for row in rows}
+    return {(row.pipeline, row.period): _incident(row) for row in tx.execute(_OPENED)}
 
 
 def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Incident, ...]:

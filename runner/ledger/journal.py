@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.ledger.tables import Instant
 from runner.ledger.tables import acts as _acts
 from runner.ledger.tables import cancellations as _cancellations
 from runner.ledger.tables import marks as _marks
@@ -53,17 +54,25 @@ def acts(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Act, ...]:
     return tuple(Act(row.at, row.who, row.what, row.details) for row in tx.execute(query))
 
 
+#: Asked at every tick, so put together once.
+_MARK = sa.select(_marks).where(_marks.c.name == sa.bindparam("name"))
+_SET_MARK = (
+    _marks.update()
+    .where(_marks.c.name == sa.bindparam("of"))
+    .values(at=sa.bindparam("new_at", type_=Instant), text=sa.bindparam("new_text"))
+)
+
+
 def mark(tx: sa.Connection, name: str) -> Mark | None:
     """How far something has come; None before it began."""
-    row = tx.execute(sa.select(_marks).where(_marks.c.name == name)).first()
+    row = tx.execute(_MARK, {"name": name}).first()
     return Mark(row.at, row.text) if row else None
 
 
 def set_mark(tx: sa.Connection, name: str, new: Mark) -> None:
     """Note how far something has come."""
-    values = {"at": new.at, "text": new.text}
-    if not tx.execute(_marks.update().where(_marks.c.name == name).values(**values)).rowcount:
-        tx.execute(_marks.insert().values(name=name, **values))
+    if not tx.execute(_SET_MARK, {"of": name, "new_at": new.at, "new_text": new.text}).rowcount:
+        tx.execute(_marks.insert().values(name=name, at=new.at, text=new.text))
 
 
 def cancel(tx: sa.Connection, wish: Cancellation) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.ledger.tables import Instant
 from runner.ledger.tables import outbox as _outbox
 
 
@@ -45,6 +46,21 @@ def _letter(row: Any) -> Letter:
     return Letter(**{name: getattr(row, name) for name in (*_FIELDS, "id")})
 
 
+# What every tick asks is put together once: building a statement takes longer than asking it.
+_NOW = sa.bindparam("now", type_=Instant)
+_FREE = sa.or_(_outbox.c.lease_until.is_(None), _outbox.c.lease_until <= _NOW)
+_DUE = (
+    sa.select(_outbox)
+    .where(_outbox.c.next_try_at <= _NOW, _FREE)
+    .order_by(_outbox.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_NEXT_TRY = sa.select(sa.func.min(_outbox.c.next_try_at)).where(_outbox.c.next_try_at > _NOW)
+_NEXT_LAPSE = sa.select(sa.func.min(_outbox.c.lease_until)).where(
+    _outbox.c.next_try_at.is_not(None), _outbox.c.lease_until > _NOW
+)
+
+
 def owe(tx: sa.Connection, letters: Iterable[Letter]) -> int:
     """Write messages down; those that are owed already stay as they are. How many were new."""
     new = 0
@@ -58,16 +74,14 @@ def owe(tx: sa.Connection, letters: Iterable[Letter]) -> int:
 
 def due(tx: sa.Connection, now: datetime, most: int = 500) -> tuple[Letter, ...]:
     """Messages to be sent now that nobody is sending, oldest first."""
-    free = sa.or_(_outbox.c.lease_until.is_(None), _outbox.c.lease_until < now)
-    query = sa.select(_outbox).where(_outbox.c.next_try_at <= now, free).order_by(_outbox.c.id).limit(most)
-    return tuple(map(_letter, tx.execute(query)))
+    return tuple(map(_letter, tx.execute(_DUE, {"now": now, "most": most})))
 
 
 def claim(tx: sa.Connection, letters: Sequence[Letter], holder: str, now: datetime, until: datetime) -> list[int]:
     """Take messages to send them; the numbers of those that were still free."""
     taken = []
     for letter in letters:
-        free = sa.or_(_outbox.c.lease_until.is_(None), _outbox.c.lease_until < now)
+        free = sa.or_(_outbox.c.lease_until.is_(None), _outbox.c.lease_until <= now)
         mine = _outbox.update().where(_outbox.c.id == letter.id, _outbox.c.next_try_at.is_not(None), free)
         if tx.execute(mine.values(holder=holder, lease_until=until)).rowcount == 1:
             taken.append(letter.id)
@@ -108,10 +122,10 @@ def refused(tx: sa.Connection, numbers: Sequence[int], holder: str, refusal: Ref
     tx.execute(mine.values(**values))
 
 
-def next_try(tx: sa.Connection) -> datetime | None:
-    """When the next message is to be tried."""
-    found: datetime | None = tx.scalar(sa.select(sa.func.min(_outbox.c.next_try_at)))
-    return found
+def next_try(tx: sa.Connection, now: datetime) -> datetime | None:
+    """The next instant after now at which a message is to be tried, or the claim of one runs out."""
+    times = [tx.scalar(query, {"now": now}) for query in (_NEXT_TRY, _NEXT_LAPSE)]
+    return min((at for at in times if at is not None), default=None)
 
 
 def of_incident(tx: sa.Connection, incident: int) -> tuple[Letter, ...]:

@@ -18,5 +18,7 @@ A map of this folder, in the order of a tick::
     crew.py        those who make reports: threads, each with its own stop
     service.py     ticks until told to stop
     simulation.py  the same scheduler with a simulated clock
+    copies.py      a copy of a project to practise in: no readers, no pagers
+    faults.py      real faults for a copy, and how they are mended
     drill.py       a real fault in a copy, and how long people take
 """

@@ -35,16 +35,22 @@ def look(office: Office, now: datetime) -> None:
         for task in waiting:
             _remind(tx, office, task, now)
         _trouble(tx, office, waiting, now)
-        office.notes["look at duties"] = min([now + AGAIN, *next_looks(tx, office, now)])
+        owing = _owing_at(tx, office, waiting, now)
+    office.notes["duties owe"] = owing
+    office.notes["look at duties"] = min([now + AGAIN, *([owing] if owing else [])])
 
 
-def next_looks(tx: sa.Connection, office: Office, now: datetime) -> list[datetime]:
-    """The instants after now at which something about duties is owed if nothing happens."""
+def next_owing(office: Office, now: datetime) -> datetime | None:
+    """The next instant after now at which something about duties is owed if nothing happens, as last looked at."""
+    at: datetime | None = office.notes.get("duties owe")
+    return at if at is not None and at > now else None
+
+
+def _owing_at(tx: sa.Connection, office: Office, waiting: list[Task], now: datetime) -> datetime | None:
     open_ = [incident for key, incident in incidents.opened(tx).items() if key[0].startswith(PREFIX)]
     times = [duties.next_due(tx, now), *(next_look(incident) for incident in open_)]
-    known = [task for task in duties.waiting(tx, now) if task.due.duty in office.project.duties]
-    times += [_remind_at(task, office.project.duties[task.due.duty]) for task in known]
-    return [at for at in times if at is not None and at > now]
+    times += [_remind_at(task, office.project.duties[task.due.duty]) for task in waiting]
+    return min((at for at in times if at is not None and at > now), default=None)
 
 
 def _take_evidence(office: Office, now: datetime) -> None:

@@ -169,6 +169,15 @@ def _tell(tx: sa.Connection, project: Project, who: str, news: _News) -> None:
 # The sign of life.
 
 
+def next_beat(tx: sa.Connection, office: Office, now: datetime) -> datetime | None:
+    """When the next sign of life is due."""
+    heart = office.project.settings.heartbeat
+    last = journal.mark(tx, BEAT) if heart else None
+    if heart is None:
+        return None
+    return last.at + timedelta(seconds=heart.every) if last is not None and last.at is not None else now
+
+
 def beat(office: Office, now: datetime) -> None:
     """Owe a sign of life when it is time: it goes the whole way that a message about trouble goes."""
     heart = office.project.settings.heartbeat

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from runner.config import Project
 from runner.config.promise import When, parse
 from runner.ledger import deadlines, duties, journal
 from runner.ledger.journal import Mark
-from runner.plan.deadlines import Deadline, Timetable, all_deadlines
+from runner.plan.deadlines import Begin, Deadline, Timetable, all_deadlines
 from runner.plan.duties import Due, dues
-from runner.scheduler.office import Office
+from runner.scheduler.office import Office, timetable_of
 
 AHEAD = timedelta(days=8)  # how far the book is written
 REFRESH = timedelta(days=1)  # how often it is written on
@@ -31,20 +33,56 @@ def plan(office: Office, now: datetime) -> int:
     """
     if _is_current(office, now):
         return 0
-    timetable = office.timetable()
+    timetable, known = _timetable(office)
     digest = _digest(office, timetable)
-    with office.ledger.write() as tx:
-        until = journal.mark(tx, UNTIL)
-        changed = _text(tx) != digest
-        if until is None:
-            journal.set_mark(tx, SINCE, Mark(now))
-        new = 0
-        if until is None or changed or (until.at or now) < now + AHEAD - REFRESH:
-            new = _write(tx, office, timetable, _Window(now, until.at if until else None, changed))
-            journal.set_mark(tx, UNTIL, Mark(now + AHEAD))
-            journal.set_mark(tx, PLAN, Mark(now, digest))
-    office.notes["planned"] = (now, digest)
+    with office.ledger.read() as tx:
+        written = _is_written(tx, digest if known else None, now)
+    new = 0
+    if not written:
+        with office.ledger.write() as tx:
+            new = _renew(tx, office, timetable, _Book(digest, known, now))
+        office.notes.pop("look at duties", None)
+    office.notes["planned"] = now
     return new
+
+
+@dataclass(frozen=True)
+class _Book:
+    """What the book is to say: the plan's digest, whether all of the plan is known, and from when on."""
+
+    digest: str
+    known: bool
+    now: datetime
+
+
+def _is_written(tx: sa.Connection, digest: str | None, now: datetime) -> bool:
+    """Whether the book goes far enough and says what the plan says (None: as far as is known)."""
+    until = journal.mark(tx, UNTIL)
+    far = until is not None and until.at is not None and until.at >= now + AHEAD - REFRESH
+    return far and digest in {None, _text(tx)}
+
+
+def _renew(tx: sa.Connection, office: Office, timetable: Timetable, book: _Book) -> int:
+    until, now = journal.mark(tx, UNTIL), book.now
+    # What cannot be read has not changed.
+    digest = book.digest if book.known or until is None else _text(tx) or book.digest
+    if until is None:
+        journal.set_mark(tx, SINCE, Mark(now))
+    new = _write(tx, office, timetable, _Window(now, until.at if until else None, _text(tx) != digest))
+    journal.set_mark(tx, UNTIL, Mark(now + AHEAD))
+    journal.set_mark(tx, PLAN, Mark(now, digest))
+    return new
+
+
+def _timetable(office: Office) -> tuple[Timetable, bool]:
+    """What promises rest on, and whether the experiments are known. A source that is away must not stop the clock."""
+    try:
+        timetable = office.timetable()
+    except Exception as error:  # noqa: BLE001 - whatever keeps the table from being read, all else goes on
+        office.log("experiments unknown", error=f"{type(error).__name__}: {error}")
+        return timetable_of(office.project, office.notes.get("begins", ())), False
+    office.notes["begins"] = timetable.begins
+    return timetable, True
 
 
 class _Window:
@@ -60,7 +98,7 @@ class _Window:
 def _is_current(office: Office, now: datetime) -> bool:
     """Whether the book was written by this very process a moment ago."""
     planned = office.notes.get("planned")
-    return planned is not None and timedelta(0) <= now - planned[0] < LOOK
+    return planned is not None and timedelta(0) <= now - planned < LOOK
 
 
 def _text(tx: sa.Connection) -> str | None:
@@ -73,7 +111,11 @@ def _write(tx: sa.Connection, office: Office, timetable: Timetable, window: _Win
     new = deadlines.note(tx, found)
     if window.again:
         deadlines.withdraw(tx, (deadline.key for deadline in found), window.now, window.now)
-    duties.note(tx, _dues(office, timetable, window))
+        deadlines.drop(tx, office.project.pipelines, window.now)
+    due = list(_dues(office, timetable, window))
+    if window.again:
+        duties.withdraw(tx, (one.key for one in due), window.now, window.last + DUTIES)
+    duties.note(tx, due)
     return new
 
 
@@ -94,7 +136,14 @@ def _dues(office: Office, timetable: Timetable, window: _Window) -> Iterator[Due
 
 def _digest(office: Office, timetable: Timetable) -> str:
     """A hash over everything that deadlines follow from."""
-    project = office.project
+    known: tuple[Project, tuple[Begin, ...], str] | None = office.notes.get("digest")
+    if known is None or known[0] is not office.project or known[1] != timetable.begins:
+        known = (office.project, timetable.begins, _hashed(office.project, timetable))
+        office.notes["digest"] = known
+    return known[2]
+
+
+def _hashed(project: Project, timetable: Timetable) -> str:
     said = {
         "pipelines": {name: p.model_dump(mode="json") for name, p in project.pipelines.items()},
         "duties": {name: duty.model_dump(mode="json") for name, duty in project.duties.items()},

@@ -72,18 +72,17 @@ def _claimed(office: Office, now: datetime) -> tuple[Bag, ...]:
         mine = set(outbox.claim(tx, due, office.holder, now, now + LEASE))
         bags = _bags([letter for letter in due if letter.id in mine], office.project.settings.alerts.group_from)
         for bag in bags:
-            if len(bag.letters) > 1 and bag.letters[0].bundle is None:
+            # A letter that was tried keeps its company and its identity: its first try may have arrived all the same.
+            if bag.letters[0].bundle is None:
                 outbox.bind(tx, bag.numbers, bag.letters[0].message_id)
     return bags
 
 
 def _bags(letters: Sequence[Letter], most: int) -> tuple[Bag, ...]:
-    """Letters bound together before stay together; so many new ones for one person on one channel become one."""
+    """Letters that went out together before stay together; so many new ones for one person become one."""
     bags: list[Bag] = []
-    whole = sorted(letters, key=lambda letter: (letter.channel, letter.address, letter.bundle or "", letter.id))
-    for (_, _, bundle), some in groupby(
-        whole, key=lambda letter: (letter.channel, letter.address, letter.bundle or "")
-    ):
+    whole = sorted(letters, key=lambda letter: (*_addressee(letter), letter.id))
+    for (_, _, bundle), some in groupby(whole, key=_addressee):
         group = tuple(some)
         together = bundle or len(group) >= most
         bags += [Bag(group)] if together else [Bag((letter,)) for letter in group]

@@ -42,7 +42,7 @@ def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
     if old is None:
         book.set_rules(tx, new, now)
         return None
-    since = max(filter(None, (book.frozen_until(tx), book.rules_since(tx))), default=now)
+    since = book.frozen_until(tx) or book.rules_since(tx) or now
     if now < since:
         return None
     before = Rota(OnCall.model_validate_json(old), book.swaps(tx), book.frozen(tx))

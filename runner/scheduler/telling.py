@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -15,6 +17,7 @@ from runner.delivery.messages import Message
 from runner.errors import Trouble
 from runner.ledger import deadlines, incidents, outbox
 from runner.ledger.deadlines import Owed
+from runner.ledger.incidents import Overtaken
 from runner.ledger.outbox import Letter
 from runner.plan.calendar import clock
 from runner.plan.forecast import Forecast, assumed_of, forecast
@@ -28,20 +31,53 @@ from runner.scheduler.sightings import Circumstances, sight
 
 def tell(office: Office, now: datetime) -> tuple[Incident, ...]:
     """Look at everything that is owed; the incidents that something was told of."""
-    told = []
+    told: list[Incident] = []
+    errors: list[Exception] = []
     with office.ledger.write() as tx:
         open_ = incidents.opened(tx)
-        rota: list[Rota | None] = []  # worked out once, and only if somebody must be told
+        rota = cache(lambda: roster.rota_of(tx, office.project))  # worked out once, and only if somebody must be told
         for owed in _seen(tx, open_, now):
-            sighting = sight(owed, circumstances(tx, office, owed), now)
-            incident = open_.get(owed.key)
-            if incident is None and (sighting.state is None or sighting.over):
-                continue
-            if not rota:
-                rota.append(roster.rota_of(tx, office.project))
-            change = _advance(office, incident or opened(*owed.key, now), sighting, rota[0], now)
-            if change.notices or change.incident != incident:
-                told.append(_keep(tx, office, change, owed, now))
+            try:
+                with tx.begin_nested():
+                    told += _look(tx, office, owed, _Open(open_.get(owed.key), rota, now))
+            except Overtaken:
+                continue  # another scheduler was faster; what is left is seen at the next look
+            except Exception as error:  # noqa: BLE001 - one bad deadline must not silence the others
+                errors.append(error)
+    _note(office, told)
+    if errors:
+        raise errors[0]
+    return tuple(told)
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The incident of a deadline, if there is one, who is on call, and the instant of the look."""
+
+    incident: Incident | None
+    rota: Callable[[], Rota | None]
+    now: datetime
+
+
+def _look(tx: sa.Connection, office: Office, owed: Owed, seen: _Open) -> list[Incident]:
+    """One deadline; its incident, if something was told of it or has changed in it."""
+    incident, now = seen.incident, seen.now
+    if owed.deadline.pipeline not in office.project.pipelines:
+        return [_drop(tx, incident, now)] if incident else []
+    sighting = sight(owed, circumstances(tx, office, owed), now)
+    if incident is None and (sighting.state is None or sighting.over):
+        return []
+    change = _advance(office, incident or opened(*owed.key, now), sighting, seen.rota(), now)
+    return [_keep(tx, office, change, owed, now)] if change.notices or change.incident != incident else []
+
+
+def _drop(tx: sa.Connection, incident: Incident, now: datetime) -> Incident:
+    """The incident of a pipeline that config does not have any more ends; nothing can be said to anybody."""
+    gone = replace(incident, closed_at=now, outcome="withdrawn", next_step_at=None, next_word_at=None)
+    return incidents.keep(tx, gone, ("its pipeline is gone from config/pipelines.yml",), now)
+
+
+def _note(office: Office, told: Iterable[Incident]) -> None:
     for incident in told:
         office.log(
             "incident",
@@ -51,7 +87,6 @@ def tell(office: Office, now: datetime) -> tuple[Incident, ...]:
             state=incident.state,
             open=incident.open,
         )
-    return tuple(told)
 
 
 def _seen(tx: sa.Connection, open_: dict[tuple[str, str], Incident], now: datetime) -> Iterator[Owed]:
@@ -219,12 +254,12 @@ def _message(office: Office, incident: Incident, notice: Notice, situation: Situ
     if notice.kind is Kind.TROUBLE:
         return alerts.trouble(situation, role, policy.acknowledge_within, who)
     if notice.kind is Kind.ESCALATION:
-        silent = [names[name].name for name in incident.told if name in names and name != who]
+        silent = [names[name].name for name in notice.after if name in names]
         return alerts.escalation(situation, role, silent, who)
     if notice.kind is Kind.REMINDER:
         return alerts.reminder(situation, role, incident.step - 2, policy.repeats, who)
     if notice.kind is Kind.HAND_OFF:
-        before = next((name for name in incident.told if name != who), "")
+        before = notice.after[0] if notice.after else ""
         said = names[before].name if before in names else "the engineer before"
         return alerts.hand_off(situation, said, acknowledged=incident.acknowledged_by is not None, by=who)
     if notice.kind is Kind.MISSED:

@@ -6,19 +6,21 @@ ledger alone. Two may run at once on one ledger.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from runner.ledger import deadlines, incidents, journal, outbox
 from runner.ledger.incidents import Overtaken
 from runner.ledger.journal import Mark
 from runner.plan.incidents import Incident, next_look
 from runner.scheduler import chores, notices, planning, post, telling, work
-from runner.scheduler.office import Office, Order
+from runner.scheduler.office import Done, Office, Order
 from runner.scheduler.sightings import next_change
 
 WATERMARK = "looked at"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,35 +36,60 @@ class Look:
 
 
 def tick(office: Office, now: datetime) -> Look:
-    """One look at an instant (aware). Comes back at once; what it started goes on in the crew."""
-    planned = planning.plan(office, now)
-    ended = len(work.collect(office, now))
-    work.renew(office, now)
-    work.recover(office, now)
-    started = work.start(office, now)
-    told: tuple[Incident, ...] = ()
-    with suppress(Overtaken):  # another scheduler was faster; what is left is seen at the next look
-        told = telling.tell(office, now)
-    chores.look(office, now)
-    notices.announce(office, now)
-    notices.beat(office, now)
-    sent = post.send(office, now)
+    """One look at an instant (aware). Comes back at once; what it started goes on in the crew.
+
+    A step that fails does not keep the others from being done; the first error is raised at the end.
+    """
+    steps = _Steps(office, now)
+    planned = steps.take(planning.plan, 0)
+    ended: tuple[Done, ...] = steps.take(work.collect, ())
+    steps.take(work.renew, None)
+    steps.take(work.recover, None)
+    started: tuple[Order, ...] = steps.take(work.start, ())
+    told: tuple[Incident, ...] = steps.take(telling.tell, ())
+    for step in (chores.look, notices.announce, notices.beat):
+        steps.take(step, None)
+    sent = steps.take(post.send, 0)
+    if steps.errors:
+        raise steps.errors[0]
     with office.ledger.write() as tx:
         journal.set_mark(tx, WATERMARK, Mark(now))
-    return Look(now, planned, started, ended, told, sent)
+    return Look(now, planned, started, len(ended), told, sent)
+
+
+class _Steps:
+    """The steps of one tick, each on its own."""
+
+    def __init__(self, office: Office, now: datetime) -> None:
+        self.office, self.now = office, now
+        self.errors: list[Exception] = []
+
+    def take(self, step: Callable[[Office, datetime], T], otherwise: T) -> T:
+        """What a step gives, or something else where it fails."""
+        try:
+            return step(self.office, self.now)
+        except Overtaken:  # another scheduler was faster; what is left is seen at the next look
+            return otherwise
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is owed must still be sent
+            self.office.log("step failed", step=step.__name__, error=f"{type(error).__name__}: {error}")
+            self.errors.append(error)
+            return otherwise
 
 
 def next_tick(office: Office, now: datetime) -> datetime:
     """The next instant after now at which a tick has something to do if nothing happens in between."""
     with office.ledger.read() as tx:
-        times = [deadlines.next_start(tx, now), outbox.next_try(tx), office.crew.next_end()]
-        times += chores.next_looks(tx, office, now)
+        times = [deadlines.next_start(tx, now), outbox.next_try(tx, now), office.crew.next_end()]
+        times += [deadlines.next_lapse(tx), notices.next_beat(tx, office, now)]
+        times.append(chores.next_owing(office, now))
         for owed in deadlines.begun(tx, now):
             times.append(next_change(owed, telling.circumstances(tx, office, owed), now))
-            times.append(work.useless_at(office, owed))
+            times.append(work.give_up_at(office, owed, now))
         open_ = incidents.opened(tx).values()
     times += [next_look(incident) for incident in open_]
     if open_:
         times.append(notices.hand_off(office, now))
     times.append(now + planning.REFRESH)
+    if office.crew.busy:
+        times.append(now + office.lease / 3)  # leases are prolonged in good time
     return min((at for at in times if at is not None and at > now), default=now + timedelta(hours=1))

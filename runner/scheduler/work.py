@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from runner.config import Pipeline
-from runner.ledger import deadlines
+from runner.ledger import Run, deadlines, incidents
 from runner.ledger.deadlines import Ending, Owed
 from runner.ledger.deadlines import State as Owing
 from runner.model import Status
@@ -40,21 +40,46 @@ def renew(office: Office, now: datetime) -> None:
     if not busy:
         return
     with office.ledger.write() as tx:
-        deadlines.renew(tx, (order.token for order in busy), now + office.lease)
+        held = deadlines.renew(tx, (order.token for order in busy), now + office.lease)
     for order in busy:
-        office.ledger.renew(*order.deadline.key, now + office.lease)
+        if order.token in held:  # else another took over, and the lease would be theirs
+            office.ledger.renew(*order.deadline.key, now + office.lease)
 
 
 def recover(office: Office, now: datetime) -> None:
     """Free what somebody held whose lease ran out, give up what is of no use, and see what was done by hand."""
+    with office.ledger.read() as tx:
+        begun = deadlines.begun(tx, now)
+    if any(owed.lease_until is not None and owed.lease_until <= now for owed in begun):
+        with office.ledger.write() as tx:
+            for key in deadlines.lapse(tx, now, office.project.settings.attempts):
+                office.log("lease ran out", pipeline=key[0], period=key[1])
+            begun = deadlines.begun(tx, now)
+    waiting = [owed for owed in begun if owed.holder is None]
+    _by_hand(office, waiting)
+    _give_up(office, [owed for owed in waiting if _is_useless(office, owed, now)], now)
+
+
+def _give_up(office: Office, useless: list[Owed], now: datetime) -> None:
+    """Nothing is given up in silence: somebody hears first that it is late, and then that it will not come."""
+    if not useless:
+        return
     with office.ledger.write() as tx:
-        for key in deadlines.lapse(tx, now, office.project.settings.attempts):
-            office.log("lease ran out", pipeline=key[0], period=key[1])
-        for owed in deadlines.begun(tx, now):
-            useless = useless_at(office, owed)
-            if owed.holder is None and useless is not None and now >= useless:
+        told = incidents.opened(tx)
+        for owed in useless:
+            if owed.key in told:
                 deadlines.miss(tx, owed.key, now)
-    _by_hand(office, now)
+
+
+def give_up_at(office: Office, owed: Owed, now: datetime) -> datetime | None:
+    """When a deadline is to be given up: at once where that is overdue."""
+    useless = useless_at(office, owed)
+    return max(useless, now + timedelta(seconds=1)) if useless is not None and owed.holder is None else useless
+
+
+def _is_useless(office: Office, owed: Owed, now: datetime) -> bool:
+    useless = useless_at(office, owed)
+    return owed.holder is None and useless is not None and now >= useless
 
 
 def useless_at(office: Office, owed: Owed) -> datetime | None:
@@ -64,39 +89,46 @@ def useless_at(office: Office, owed: Owed) -> datetime | None:
     return owed.deadline.due_at + timedelta(seconds=after) if after is not None else None
 
 
-def _by_hand(office: Office, now: datetime) -> None:
-    """A report that somebody made with `runner run` meets its deadline as well, or is held as well."""
-    with office.ledger.read() as tx:
-        waiting = [owed for owed in deadlines.begun(tx, now) if owed.holder is None]
+def _by_hand(office: Office, waiting: list[Owed]) -> None:
+    """A report that somebody made with `runner run`, or approved, meets its deadline as well, or is held as well."""
     for owed in waiting:
-        newest = next(iter(office.ledger.runs(*owed.key)), None)
-        if newest is None or newest.finished_at is None or newest.run == owed.run:
-            continue
-        met = newest.status is Status.DELIVERED or (newest.status is Status.READY and not _has_readers(office, owed))
-        if met or newest.status is Status.HELD:
-            ending = Ending(str(newest.status), newest.finished_at, met=met, run=newest.run, message=newest.message)
+        ending = _ended_by_hand(office, owed)
+        if ending is not None:
             with office.ledger.write() as tx:
                 deadlines.settle(tx, owed.key, ending)
-            office.log("made by hand", pipeline=owed.key[0], period=owed.key[1], run=newest.run)
+            office.log("made by hand", pipeline=owed.key[0], period=owed.key[1], run=ending.run)
 
 
-def _has_readers(office: Office, owed: Owed) -> bool:
-    pipeline = office.project.pipelines.get(owed.deadline.pipeline)
-    return bool(pipeline and office.project.readers(pipeline))
+def _ended_by_hand(office: Office, owed: Owed) -> Ending | None:
+    """How the work of others ended, if it meets the deadline or holds its report and is not known yet."""
+    runs = [run for run in office.ledger.runs(*owed.key) if run.finished_at is not None]
+    met = next((run for run in runs if _is_there(office, run.status, owed.deadline.pipeline)), None)
+    if met is not None and met.finished_at is not None:
+        return Ending("delivered", _there_since(office, met) or met.finished_at, met=True, run=met.run)
+    newest = next(iter(runs), None)
+    if newest is None or newest.finished_at is None or newest.status is not Status.HELD or newest.run == owed.run:
+        return None
+    trouble = str(newest.trouble) if newest.trouble else None
+    return Ending("held", newest.finished_at, run=newest.run, message=newest.message, trouble=trouble)
+
+
+def _is_there(office: Office, status: Status, name: str) -> bool:
+    """Whether a run of this status is all that was promised: delivered, or ready where it has no readers."""
+    pipeline = office.project.pipelines.get(name)
+    readers = pipeline is not None and office.project.readers(pipeline)
+    return status is Status.DELIVERED or (status is Status.READY and not readers)
+
+
+def _there_since(office: Office, run: Run) -> datetime | None:
+    """When the last reader got it: a report that was held was made long before."""
+    sent = [item.sent_at for item in office.ledger.deliveries(run.pipeline, run.period, run.version or 1)]
+    return max((at for at in sent if at is not None), default=None)
 
 
 def start(office: Office, now: datetime) -> tuple[Order, ...]:
     """Claim what should be running and can be, most urgent first, and start it; at most so many at once."""
-    orders: list[Order] = []
     with office.ledger.write() as tx:
-        free = office.project.settings.runs_at_once - deadlines.at_work(tx)
-        for owed in deadlines.begun(tx, now) if free > 0 else ():
-            if len(orders) == free:
-                break
-            if _is_ready(tx, office, owed, now):
-                token = f"{office.holder}/{len(office.notes)}/{owed.attempts + 1}/{now:%Y%m%d%H%M%S%f}/{len(orders)}"
-                if deadlines.claim(tx, owed.key, token, now, now + office.lease):
-                    orders.append(Order(token, owed.deadline, owed.attempts + 1))
+        orders = _claimed(tx, office, now)
     for order in orders:
         fields = {"pipeline": order.deadline.pipeline, "period": order.deadline.period}
         office.log("run starts", attempt=order.attempt, **fields)
@@ -104,9 +136,23 @@ def start(office: Office, now: datetime) -> tuple[Order, ...]:
     return tuple(orders)
 
 
+def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
+    orders: list[Order] = []
+    count, begun = office.notes.get("orders", 0), deadlines.begun(tx, now)
+    free = office.project.settings.runs_at_once - sum(owed.holder is not None for owed in begun)
+    for owed in begun:
+        if len(orders) < free and _is_ready(tx, office, owed, now):
+            token = f"{office.holder}/{now:%y%m%d%H%M%S}/{count + len(orders) + 1}"  # 64 letters at most
+            if deadlines.claim(tx, owed.key, token, now, now + office.lease):
+                orders.append(Order(token, owed.deadline, owed.attempts + 1))
+    office.notes["orders"] = count + len(orders)
+    return orders
+
+
 def _is_ready(tx: sa.Connection, office: Office, owed: Owed, now: datetime) -> bool:
     due = owed.holder is None and owed.next_try_at is not None and owed.next_try_at <= now
-    return due and owed.deadline.pipeline in office.project.pipelines and not waits_for(tx, office, owed)
+    known = owed.deadline.pipeline in office.project.pipelines
+    return due and known and not _is_useless(office, owed, now) and not waits_for(tx, office, owed)
 
 
 def waits_for(tx: sa.Connection, office: Office, owed: Owed) -> tuple[tuple[str, str], ...]:
@@ -142,7 +188,7 @@ def _matter(owed: Owed) -> str:
 
 
 def _ending(office: Office, done: Done) -> Ending:
-    met = done.status is Status.DELIVERED or (done.status is Status.READY and not _reads(office, done))
+    met = _is_met(office, done)
     outcome = "cancelled" if done.cancelled else "delivered" if met else str(done.status)
     if done.status is Status.READY and not met:
         outcome = "not handed over"
@@ -158,8 +204,13 @@ def _ending(office: Office, done: Done) -> Ending:
     )
 
 
-def _reads(office: Office, done: Done) -> bool:
-    return bool(office.project.readers(office.project.pipelines[done.order.deadline.pipeline]))
+def _is_met(office: Office, done: Done) -> bool:
+    """Whether readers have the report, be it by an earlier run with the same figures."""
+    key = done.order.deadline.key
+    if done.status is Status.READY and not done.trouble:
+        earlier = office.ledger.delivered(*key)
+        return _is_there(office, earlier.status if earlier else done.status, key[0])
+    return _is_there(office, done.status, key[0])
 
 
 def _from_outside(done: Done) -> bool:

@@ -1,0 +1,123 @@
+"""One run: found by its name, ended before its time, let out."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runner.commands.trouble import engineer
+from runner.config import Project
+from runner.errors import UsageError
+from runner.ledger import Ledger, Run, journal
+from runner.ledger.journal import Act, Cancellation
+from runner.model import Status
+from runner.report import shelf
+from runner.report.approval import Approval
+from runner.report.approval import approve as release
+from runner.report.execute import Stop
+from runner.report.produce import Clock, Ctx
+from runner.screen import near, screen_for
+
+#: Seconds in which a run that is asked to end must have ended.
+PATIENCE = 15.0
+_LOOK = 0.1
+
+
+def find(ledger: Ledger, name: str, wanted: Status | None = None) -> Run:
+    """A run by its name or its folder. Raises UsageError with the names that may have been meant.
+
+    `wanted` says which runs the command is about; they are the ones named.
+    """
+    run = ledger.run(Path(name).name)
+    if run is None:
+        raise UsageError(f"No run is called {name!r}.", _near(name, ledger, wanted))
+    return run
+
+
+def _near(name: str, ledger: Ledger, wanted: Status | None) -> str:
+    runs = [run.run for run in ledger.runs() if wanted is None or run.status is wanted]
+    close = difflib.get_close_matches(Path(name).name, runs, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    which = f"{'Under way' if wanted is Status.RUNNING else str(wanted).capitalize()}" if wanted else "The newest"
+    return f"{which}: {_listed(runs)}."
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
+
+
+# Cancelling.
+
+
+def cancel(project: Project, name: str, who: str, because: str, *, as_json: bool) -> int:
+    """Ask a run to end, wait until it has, and say how; the exit code (1: it has not, or ended by itself before)."""
+    engineer(project, who)
+    ledger = Ledger.open(project.ledger)
+    run = find(ledger, name, Status.RUNNING)
+    if run.status is not Status.RUNNING:
+        raise UsageError(f"Run {run.run} is not under way: it is {run.status}.", _near("", ledger, Status.RUNNING))
+    _ask(ledger, Cancellation(run.run, datetime.now(UTC), who, because.strip()))
+    if run.process.gone:  # nobody is there to hear it
+        shelf.tidy(project, ledger, datetime.now(UTC))
+    ended = _ended(project, ledger, run)
+    ledger.close()
+    screen_for(as_json=as_json, total=0).line(_plain(project, ended), _told(project, ended))
+    return 0 if ended.status is Status.INTERRUPTED else 1
+
+
+def _ask(ledger: Ledger, wish: Cancellation) -> None:
+    with ledger.write() as tx:
+        journal.cancel(tx, wish)
+        journal.act(tx, Act(wish.at, wish.who, "cancelled", {"run": wish.run, "because": wish.because}))
+
+
+def _ended(project: Project, ledger: Ledger, run: Run) -> Run:
+    """The run once it has ended and lies in its place, or as it is when patience ends."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        now = ledger.run(run.run) or run
+        if now.status is not Status.RUNNING and (not now.folder or shelf.place(project, now).exists()):
+            return now
+        time.sleep(_LOOK)
+    return ledger.run(run.run) or run
+
+
+def _told(project: Project, run: Run) -> str:
+    if run.status is Status.RUNNING:
+        return f"{run.pipeline} for {run.period} was asked to end and has not yet. See: runner logs {run.run} --follow"
+    partial = file_of(project, run, f"{run.pipeline}.ipynb")
+    kept = f" Partial notebook: {near(partial)}" if partial and run.status is Status.INTERRUPTED else ""
+    return f"{run.pipeline} for {run.period}: {run.status}. {run.message}{kept}"
+
+
+def _plain(project: Project, run: Run) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": run.run, "pipeline": run.pipeline, "period": run.period}
+    notebook = file_of(project, run, f"{run.pipeline}.ipynb")
+    return row | {"status": str(run.status), "message": run.message, "notebook": notebook and str(notebook)}
+
+
+def file_of(project: Project, run: Run, name: str) -> Path | None:
+    """A file of a run, wherever the run lies just now."""
+    places = (shelf.place(project, run) / name, shelf.work(project, run.run) / name)
+    return next((path for path in places if path.is_file()), None)
+
+
+# Letting out.
+
+
+def approve(project: Project, name: str, approval: Approval, *, as_json: bool) -> int:
+    """Let a held report go out; the exit code (1: not every message could be written)."""
+    engineer(project, approval.who)
+    if not approval.because.strip():
+        raise UsageError("Why may it go out?", 'Say it with --because "what makes it right".')
+    ledger = Ledger.open(project.ledger)
+    run = find(ledger, name, Status.HELD)
+    with screen_for(as_json=as_json, total=1) as screen:
+        made = release(run, approval, Ctx(project, ledger, Clock(approval.at), Stop(), screen.step))
+        screen.summary([made])
+    ledger.close()
+    return made.exit_code
