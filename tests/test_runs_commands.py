@@ -8,8 +8,8 @@ import signal
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -25,13 +25,14 @@ from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx
 from runner.scheduler import work
 from runner.scheduler.opening import open_office
+from runner.scheduler.planning import plan
 from runner.scheduler.tick import tick
 from tests.small_projects import PIPELINE, change, finished, mails, of_project, project, start
 from tests.small_projects import runner as command
 
 DAY = "2017-11-15"
 NOW = datetime(2017, 11, 16, 13, 30, tzinfo=UTC)  # half an hour before the report of DAY is due
-WARN = ("level=\\\"pass\\\"", "level=\\\"warn\\\"")
+WARN = ('level=\\"pass\\"', 'level=\\"warn\\"')
 
 
 @pytest.fixture
@@ -76,7 +77,9 @@ def wish(name, **more):
 def acts(ledger, what):
     """The acts of a kind in the journal."""
     with ledger.read() as tx:
-        return [act for act in journal.acts(tx, datetime.min.replace(tzinfo=UTC), datetime.now(UTC)) if act.what == what]
+        return [
+            act for act in journal.acts(tx, datetime.min.replace(tzinfo=UTC), datetime.now(UTC)) if act.what == what
+        ]
 
 
 # Cancelling, and what a run said.
@@ -171,10 +174,8 @@ def test_the_log_of_a_failed_run_ends_with_what_there_is_to_look_at(tmp_path, op
     (run,) = opened(folder).runs()
     logs.logs(config.load(folder), str(finished(folder)[0]), as_json=False, follow=False)
     lines = capsys.readouterr().out
-    assert "\n" in lines
-    first = lines.splitlines()[0]
-    assert (first[:12], "run begins" in first) == ("     0.0 s  ", True)
-    assert f"{run.started_at.astimezone(config.values_zone(folder)) if False else ''}" == ""
+    local = run.started_at.astimezone(ZoneInfo("America/New_York"))
+    assert lines.startswith(f"     0.0 s  {local:%H:%M:%S %Z}  run begins")
     assert "cell 2 of" in lines
     assert "KernelDied: The kernel's process ended" in lines
     assert "is failed. The kernel's process ended" in lines
@@ -185,3 +186,342 @@ def test_the_log_of_a_failed_run_ends_with_what_there_is_to_look_at(tmp_path, op
     assert {row["run"] for row in rows} == {run.run}
     assert (rows[-1]["event"], rows[-1]["status"]) == ("stands", "failed")
     assert rows[-1]["kernel_log"] == (finished(folder)[0] / "kernel.log").read_text().splitlines()[-20:]
+
+
+def test_following_a_log_ends_cleanly_with_ctrl_c(tmp_path, opened):
+    """Whoever has seen enough leaves with 130 and no traceback; the run goes on."""
+    found = config.load(project(tmp_path, "good"))
+    ledger = opened(found.folder)
+    run = leave(found, ledger, "r1", Status.RUNNING)
+    shelf.work(found, "r1").mkdir(parents=True)
+    diary.Diary(shelf.work(found, "r1"), run, lambda: NOW).note("run begins")
+    following = start(found.folder, "logs", "r1", "--follow")
+    assert "run begins" in following.stdout.readline()
+    following.send_signal(signal.SIGINT)
+    assert following.communicate(timeout=30) == ("", "")
+    assert following.returncode == 130
+    assert ledger.run("r1").status is Status.RUNNING
+
+
+def leave(found, ledger, name, status, **more):
+    """A run of `good` that ended at `at` with a status, a version, messages owed and a record, whole in its place."""
+    at, period, recorded = more.pop("at", NOW), more.pop("period", DAY), more.pop("recorded", 7)
+    owed, version = more.pop("owed", ()), more.pop("version", 1)
+    run = Run(name, "good", period, name, at, **more)
+    ledger.begin(run)
+    if status is Status.RUNNING:
+        return run
+    scrap = {"name": "record:daily", "data": {"columns": ["day", "revenue"], "rows": [[period, recorded]]}}
+    cell = notebooks.code("glue()")
+    cell.outputs = [notebooks.output("display_data", data={SCRAP_MIME: scrap})]
+    nb = notebooks.notebook(notebooks.words("# Good"), cell)
+    nb.metadata["runner"] = {"title": "Good", "period_text": period}
+    shelf.put_json(shelf.work(found, name), "good.ipynb", nb)
+    shelf.put(shelf.work(found, name), "good.pdf", b"%PDF-1.7" + b" " * 500)
+    folder = f"reports/good/{period}/{name}"
+    ended = replace(run, status=status, version=version, finished_at=at, folder=folder, message="Look at it.")
+    ledger.finish(Result(ended, artifacts=shelf.artifacts(shelf.work(found, name)), owed=owed))
+    shelf.move(found, ended)
+    return ended
+
+
+# Approving.
+
+
+def test_an_approved_report_goes_out_and_meets_its_deadline_when_it_does(tmp_path, opened, said):
+    """Held by the scheduler, approved by a person: records kept, readers written to, the deadline met at that time."""
+    folder = project(tmp_path, "good")
+    change(folder / "notebooks/good.ipynb", *WARN)
+    ledger = opened(folder)
+    office = office_of(folder, ledger)
+    tick(office, NOW)
+    until(lambda: tick(office, NOW).ended)
+    (held,) = ledger.runs()
+    assert (held.status, owed_of(ledger, "good").outcome, mails(folder)) == (Status.HELD, "held", [])
+    late = NOW + timedelta(hours=2)
+    code, lines = said(runs.approve, config.load(folder), held.run, Approval("ann", "I counted.", late))
+    (made,) = lines[-1]["reports"]
+    assert (code, made["status"], made["sent"]) == (0, "delivered", 2)
+    assert made["message"] == "Approved by Ann: I counted."
+    assert ledger.records("good", "daily", DAY, DAY) == [{"day": DAY, "revenue": 7}]
+    assert len(mails(folder)) == 2
+    owed = owed_of(ledger, "good")
+    assert (owed.state, owed.ended_at, owed.on_time) == (deadlines.State.MET, late, False)
+    assert [incident.open for incident in tick(office, late + timedelta(minutes=1)).incidents] == [False]
+    with ledger.read() as tx:
+        (act,) = (act for act in journal.acts(tx, late, late + timedelta(seconds=1)) if act.what == "approved")
+    assert (act.who, act.details["run"], act.details["because"]) == ("ann", held.run, "I counted.")
+    assert act.details["held"] == "All rows are there."
+    code, lines = said(reports.run, config.load(folder), wish("good"))
+    assert (code, lines[-1]["reports"][0]["message"]) == (0, "Nothing changed: already delivered.")
+    assert ledger.run(held.run).message == "Approved by Ann: I counted."
+
+
+def test_an_approved_restatement_goes_out_as_the_next_version(tmp_path, opened, said):
+    """Changed figures on the same record: readers get version 2, and version 1 stays what it was."""
+    folder = project(tmp_path, "good")
+    said(reports.run, config.load(folder), wish("good"))
+    assert said(reports.run, config.load(folder), wish("good", texts={"amount": "13"}))[0] == 3
+    ledger = opened(folder)
+    newest, first = ledger.runs()
+    approval = Approval("bob", "The till was counted again", datetime.now(UTC))
+    assert said(runs.approve, config.load(folder), str(shelf.place(config.load(folder), newest)), approval)[0] == 0
+    assert (ledger.delivered("good", DAY).run, ledger.run(first.run).status) == (newest.run, Status.DELIVERED)
+    assert [len(ledger.deliveries("good", DAY, version)) for version in (1, 2)] == [2, 2]
+    assert len(mails(folder)) == 4
+
+
+def test_a_report_without_readers_is_ready_once_approved(tmp_path, opened, said):
+    """There is nobody to write to; its record counts."""
+    folder = project(tmp_path, "good")
+    change(folder / "config/pipelines.yml", "readers: [owners]", "readers: []")
+    ledger = opened(folder)
+    leave(config.load(folder), ledger, "r1", Status.HELD)
+    code, lines = said(runs.approve, config.load(folder), "r1", Approval("ann", "Right", NOW))
+    assert (code, lines[-1]["reports"][0]["status"], ledger.run("r1").status) == (0, "ready", Status.READY)
+    assert ledger.records("good", "daily", DAY, DAY) == [{"day": DAY, "revenue": 7}]
+
+
+OLGA = (Delivery("olga@example.com", "<1@example.com>", NOW),)
+EARLIER = NOW - timedelta(hours=1)
+
+
+def is_ready(found, ledger):
+    """It is not held."""
+    leave(found, ledger, "r1", Status.READY)
+
+
+def is_older(found, ledger):
+    """Another was held after it."""
+    leave(found, ledger, "r1", Status.HELD, at=EARLIER)
+    leave(found, ledger, "r2", Status.HELD)
+
+
+def is_overtaken(found, ledger):
+    """Another was made after it, and was good."""
+    leave(found, ledger, "r1", Status.HELD, at=EARLIER)
+    leave(found, ledger, "r2", Status.READY)
+
+
+def is_delivered(found, ledger):
+    """Readers have its version by another run."""
+    leave(found, ledger, "r0", Status.DELIVERED, at=EARLIER, owed=OLGA)
+    leave(found, ledger, "r1", Status.HELD)
+
+
+def is_touched(found, ledger):
+    """Its PDF is not the one that was held."""
+    run = leave(found, ledger, "r1", Status.HELD)
+    (shelf.place(found, run) / "good.pdf").write_bytes(b"other")
+
+
+def is_restated(found, ledger):
+    """It recorded something else than is kept."""
+    first = leave(found, ledger, "r0", Status.READY, at=EARLIER)
+    with ledger.write() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO records VALUES ('good', 'daily', ?, ?, ?)",
+            (DAY, first.run, f'{{"day": "{DAY}", "revenue": 7}}'),
+        )
+    leave(found, ledger, "r1", Status.HELD, version=2, recorded=8)
+
+
+def is_being_made(found, ledger):
+    """Its report is being made again."""
+    leave(found, ledger, "r1", Status.HELD, at=EARLIER)
+    leave(found, ledger, "r2", Status.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "what"),
+    [
+        (is_ready, "Run r1 is ready, not held."),
+        (is_older, "A newer run of the same report, r2, is held. Look at that one."),
+        (is_overtaken, "A newer run of the same report, r2, is ready. Nothing is left to approve."),
+        (is_delivered, "Readers have, or are owed, version 1 of it already, made by run r0."),
+        (is_touched, "The files of run r1 are not those that were held. Make the report again."),
+        (is_restated, f"the record daily {DAY} differs from the one kept."),
+        (is_being_made, "is being made again by run r2."),
+    ],
+)
+def test_what_must_not_go_out_cannot_be_approved(tmp_path, opened, prepare, what):
+    """One sentence says why, and nothing has changed: no message, no record, no act."""
+    found = config.load(project(tmp_path, "good"))
+    ledger = opened(found.folder)
+    prepare(found, ledger)
+    before = (ledger.run("r1"), ledger.records("good", "daily", DAY, DAY))
+    with pytest.raises(UsageError) as refused:
+        runs.approve(found, "r1", Approval("ann", "Right", NOW), as_json=True)
+    assert what in str(refused.value)
+    assert (ledger.run("r1"), ledger.records("good", "daily", DAY, DAY)) == before
+    assert (acts(ledger, "approved"), mails(found.folder)) == ([], [])
+
+
+@pytest.mark.parametrize(("who", "because", "what"), [("olga", "Right", "No engineer"), ("ann", " ", "Why may it")])
+def test_approving_needs_an_engineer_and_a_reason(tmp_path, opened, who, because, what):
+    """A reader, or silence, releases nothing."""
+    found = config.load(project(tmp_path, "good"))
+    leave(found, opened(found.folder), "r1", Status.HELD)
+    with pytest.raises(UsageError, match=what):
+        runs.approve(found, "r1", Approval(who, because, NOW), as_json=True)
+
+
+# Days gone by.
+
+
+def two(folder):
+    """A project of `good` and of `total`, which rests on it; good fails for one day."""
+    entry = PIPELINE.format(name="total", notebook="good").replace("    sources", "    inputs: [good]\n    sources")
+    project(folder, "good", more=entry)
+    change(folder / "notebooks/good.ipynb", "print(f", 'assert as_of != \\"2017-11-14\\"\\nprint(f')
+    return config.load(folder)
+
+
+def test_a_backfill_makes_what_was_promised_and_is_missing(tmp_path, opened, said):
+    """Oldest first, inputs before what rests on them; one that fails holds nobody; readers get nothing."""
+    found = two(tmp_path)
+    ledger = opened(tmp_path)
+    said(reports.run, found, wish("good", as_of="2017-11-13"))
+    span = backfill.Wish("total", date(2017, 11, 13), date(2017, 11, 15))
+    code, rows = said(backfill.backfill, found, replace(span, dry=True), NOW)
+    wanted = [("total", "13"), ("good", "14"), ("total", "14"), ("good", "15"), ("total", "15")]
+    assert (code, [(row["report"], row["period"][-2:]) for row in rows]) == (0, wanted)
+    assert {row["stands"] for row in rows} == {"not made"}
+    assert len(ledger.runs()) == 1
+    code, lines = said(backfill.backfill, found, span, NOW)
+    made = [(item["pipeline"], item["period"][-2:], item["status"]) for item in lines[-1]["reports"]]
+    assert code == 1
+    assert made == [(*one, "failed" if "14" in one else "ready") for one in wanted]
+    assert {line["as_of"] for line in lines if line["event"] == "step"} == {f"2017-11-{day}" for day in (13, 14, 15)}
+    ended = {run.period: run.finished_at for run in ledger.runs("good") if run.period > "2017-11-13"}
+    assert all(run.started_at >= ended[day] for run in ledger.runs("total") for day in ended if day <= run.period)
+    assert len(mails(tmp_path)) == 2  # those of the run before
+
+
+def test_a_backfill_does_not_repeat_what_is_there_and_delivers_only_on_request(tmp_path, said):
+    """The second time nothing is executed; with --deliver what is ready goes out, once."""
+    found = two(tmp_path)
+    span = backfill.Wish("good", date(2017, 11, 13), date(2017, 11, 13))
+    seen = []
+    for deliver in (False, False, True, True):
+        _, lines = said(backfill.backfill, found, replace(span, deliver=deliver), NOW)
+        (made,) = lines[-1]["reports"]
+        seen.append((made["status"], made["fresh"], made["sent"]))
+    assert seen == [("ready", True, 0), ("ready", False, 0), ("delivered", False, 2), ("delivered", False, 0)]
+    assert len(mails(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "what"),
+    [
+        ("2017-11-15", "2017-11-14", "The span ends before it begins."),
+        ("2017-11-18", "2017-11-19", "No report of good as of 2017-11-18 to 2017-11-19 was promised (by 09:00 next"),
+        ("2017-11-20", "2017-11-21", "No report of good as of 2017-11-20 to 2017-11-21 is to be begun yet."),
+    ],
+)
+def test_a_backfill_of_nothing_is_refused(tmp_path, first, last, what):
+    """The calendar decides: nothing is promised of a weekend by some promises, and the future is the scheduler's."""
+    folder = project(tmp_path, "good")
+    change(folder / "config/pipelines.yml", "daily by 09:00", "by 09:00 next business day")
+    span = backfill.Wish("good", date.fromisoformat(first), date.fromisoformat(last))
+    with pytest.raises(UsageError) as refused:
+        backfill.backfill(config.load(folder), span, NOW, as_json=True)
+    assert what in str(refused.value)
+
+
+def test_a_backfill_never_makes_todays_deadline_look_met(tmp_path, opened, said):
+    """Yesterday's report, delivered today, leaves today's owed; only today's own meets it."""
+    folder = project(tmp_path, "good")
+    ledger = opened(folder)
+    office = office_of(folder, ledger)
+    zone = ZoneInfo("America/New_York")
+    noon = datetime(2017, 11, 16, 12, tzinfo=zone)
+    plan(office, NOW)
+    for day, state in (("2017-11-14", deadlines.State.OPEN), (DAY, deadlines.State.MET)):
+        span = backfill.Wish("good", date.fromisoformat(day), date.fromisoformat(day), deliver=True)
+        assert said(backfill.backfill, config.load(folder), span, NOW)[0] == 0
+        work.recover(office, noon)
+        assert owed_of(ledger, "good").state is state
+
+
+# Room on the disk.
+
+LONG_AGO = NOW - timedelta(days=100)
+
+
+def test_prune_removes_old_files_that_went_to_nobody(tmp_path, opened, said):
+    """By the policy of each kind; what was delivered, owed, young or under way stays, and every row of the ledger."""
+    found = config.load(project(tmp_path, "good"))
+    ledger = opened(found.folder)
+    owing = (Delivery("olga@example.com", "<1@example.com>"),)
+    for number, (status, age, more) in enumerate(
+        [
+            (Status.DELIVERED, 900, {"owed": OLGA}),
+            (Status.READY, 900, {"owed": owing}),
+            (Status.READY, 31, {}),
+            (Status.READY, 29, {}),
+            (Status.HELD, 91, {}),
+            (Status.HELD, 89, {}),
+            (Status.FAILED, 31, {}),
+            (Status.INTERRUPTED, 29, {}),
+            (Status.STOPPED, 31, {}),
+            (Status.RUNNING, 900, {}),
+        ]
+    ):
+        leave(
+            found, ledger, f"r{number}", status, period=f"2017-01-{number + 1:02}", at=NOW - timedelta(days=age), **more
+        )
+    before = {run.run: run.status for run in ledger.runs()}
+    code, dry = said(prune.prune, found, NOW, dry=True)
+    assert (code, sorted(row["run"] for row in dry)) == (0, ["r2", "r4", "r6", "r8"])
+    assert len(list(found.reports.glob("good/*/*"))) == 9
+    code, rows = said(prune.prune, found, NOW, dry=False)
+    assert [{**row, "removed": False} for row in rows] == dry
+    size = sum(item.size for item in ledger.artifacts("r2"))
+    assert {row["bytes"] for row in rows} == {size}
+    assert sorted(path.name for path in found.reports.glob("good/*/*")) == ["r0", "r1", "r3", "r5", "r7"]
+    assert {run.run: run.status for run in ledger.runs()} == before
+    pruned = ledger.run("r4")
+    assert (pruned.folder, pruned.message) == ("", "Look at it. Its files were pruned on 2017-11-16.")
+    with ledger.read() as tx:
+        (act,) = journal.acts(tx, NOW, NOW + timedelta(seconds=1))
+    assert (act.what, sorted(act.details["runs"]), act.details["bytes"]) == (
+        "pruned",
+        ["r2", "r4", "r6", "r8"],
+        4 * size,
+    )
+    assert said(prune.prune, found, NOW, dry=False) == (0, [])
+
+
+def test_prune_never_follows_a_link_out_of_reports(tmp_path, opened, said):
+    """A folder that is a link, lies below one or beside reports/ is left, and so is what it leads to."""
+    found = config.load(project(tmp_path / "project", "good"))
+    ledger = opened(found.folder)
+    (tmp_path / "elsewhere").mkdir()
+    linked = leave(found, ledger, "r1", Status.FAILED, at=LONG_AGO, period="2017-01-01")
+    below = leave(found, ledger, "r2", Status.FAILED, at=LONG_AGO, period="2017-01-02")
+    for inside in (shelf.place(found, linked), shelf.place(found, below).parent):
+        inside.rename(tmp_path / "elsewhere" / inside.name)
+        inside.symlink_to(tmp_path / "elsewhere" / inside.name)
+    leave(found, ledger, "r3", Status.FAILED, at=LONG_AGO, period="../../elsewhere")
+    assert said(prune.prune, found, NOW, dry=False) == (0, [])
+    assert len(list((tmp_path / "elsewhere").rglob("good.pdf"))) == 2
+    assert (found.folder / "elsewhere/r3/good.pdf").is_file()
+
+
+def test_a_pruned_report_is_made_again_and_listed_as_pruned(tmp_path, opened, said, capsys):
+    """Its row stays; asked for again it is made anew, unless an older run of the same is still there."""
+    folder = project(tmp_path, "good")
+    found = config.load(folder)
+    ledger = opened(folder)
+    said(reports.run, found, wish("good", deliver=False))
+    (first,) = ledger.runs()
+    later = datetime.now(UTC) + timedelta(days=40)
+    assert len(said(prune.prune, found, later, dry=False)[1]) == 1
+    reports.listing(found, "", as_json=False)
+    assert f"{first.run} (pruned)" in capsys.readouterr().out
+    assert said(reports.run, found, wish("good"))[1][-1]["reports"][0]["fresh"] is True
+    said(reports.run, found, wish("good", again=True))
+    assert len(said(prune.prune, found, later, dry=False)[1]) == 1
+    again = said(reports.run, found, wish("good"))[1][-1]["reports"][0]
+    assert (again["fresh"], again["message"]) == (False, "Nothing changed: already delivered.")

@@ -70,8 +70,8 @@ def ack_command(
 
 SIMULATE = """Replay the calendar through the real scheduler with a simulated clock.
 
-Nothing is executed and nothing is sent: runs take their usual time. Without --fault one late report is injected for
-practice, so that the timeline shows who would be told what.
+Nothing is sent, and unless --execute is said nothing is executed: runs take their usual time. Without --fault one late
+report is injected for practice, so that the timeline shows who would be told what.
 
 \b
 Examples:
@@ -96,6 +96,9 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - the options of one command
         list[str] | None, typer.Option("--silent", metavar="WHO", help="An engineer who never answers. Repeatable.")
     ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Every deadline, also of a long span.")] = False,  # noqa: FBT002
+    execute: Annotated[  # noqa: FBT002
+        bool, typer.Option("--execute", help="Make every report for real, in a copy that reaches nobody.")
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Replay a span."""
@@ -105,7 +108,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - the options of one command
     project = load(context)
     people = simulation.People(silent=frozenset(trouble.engineer(project, who) for who in silent or ()))
     span = day_of(project, first, last, "", days=7)
-    wish = practice.Wish(*span, tuple(fault or ()), people, whole)
+    wish = practice.Wish(*span, tuple(fault or ()), people, whole, execute)
     raise typer.Exit(practice.simulate(project, wish, as_json=as_json))
 
 

@@ -18,7 +18,7 @@ from runner.plan.deadlines import Deadline, Timetable, all_deadlines
 from runner.plan.forecast import assumed_of, forecast, words
 from runner.plan.incidents import Incident
 from runner.plan.oncall import Rota, Shift
-from runner.scheduler import roster, telling
+from runner.scheduler import planning, roster, telling
 from runner.scheduler.begins import begins_of
 from runner.scheduler.office import Office, timetable_of
 from runner.scheduler.opening import onlooker
@@ -134,7 +134,10 @@ def _standing(tx: sa.Connection, office: Office, now: datetime) -> list[Standing
     today = local_day(now, zone)
     span = Span(instant(today, _MIDNIGHT, zone), instant(today + timedelta(days=2), _MIDNIGHT, zone))
     known = {owed.key: owed for owed in deadlines.between(tx, span.first, span.last)}
-    owed = {deadline.key: Owed(deadline) for deadline in _promised(project, office.timetable(), span)} | known
+    # What fell due before the first look was never promised by this scheduler.
+    since = journal.mark(tx, planning.SINCE)
+    first = Span(since.at, span.last) if since and since.at and since.at > span.first else span
+    owed = {deadline.key: Owed(deadline) for deadline in _promised(project, office.timetable(), first)} | known
     older = [item for item in deadlines.begun(tx, now) if item.deadline.due_at < span.first]
     open_ = incidents.opened(tx)
     rota = roster.rota_of(tx, project)

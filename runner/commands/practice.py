@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from runner.config import Project
 from runner.ledger import Ledger
 from runner.plan.calendar import clock, local_day
+from runner.plan.deadlines import Begin
 from runner.plan.oncall import Rota
 from runner.scheduler import simulation
 from runner.scheduler.begins import begins_of
+from runner.scheduler.copies import copy_of
 from runner.scheduler.simulation import Event, Fault, People, Scene, Story
 from runner.screen import Screen, screen_for
 
@@ -31,23 +35,36 @@ class Wish:
     faults: tuple[str, ...] = ()
     people: People = field(default_factory=People)
     whole: bool = False  # every deadline, however long the span
+    execute: bool = False  # make the reports for real, in a copy
 
 
 def simulate(project: Project, wish: Wish, *, as_json: bool) -> int:
-    """Replay a span and print its timeline. Nothing is executed, nothing is sent, the ledger is only read."""
+    """Replay a span and print its timeline. Nothing is sent, and the ledger is only read."""
     begins = begins_of(project)
     owed = simulation.owed_between(project, begins, wish.first, wish.last)
     shifts = Rota(project.oncall).shifts(wish.first, wish.last) if project.oncall else ()
     faults = simulation.faults_of(list(wish.faults), owed, lambda: simulation.practice_fault(owed, shifts, project))
-    ledger = Ledger.open(project.ledger)
-    story = simulation.simulate(project, Scene(wish.first, wish.last, faults, wish.people), begins, ledger.durations)
-    ledger.close()
+    story = _story(project, Scene(wish.first, wish.last, faults, wish.people), begins, execute=wish.execute)
     screen = screen_for(as_json=as_json, total=0)
     if as_json:
         screen.table([*map(_plain, story.events), _summary(story, faults)], ())
     else:
         _Timeline(project, screen, wish).tell(story, faults)
     return 0
+
+
+def _story(project: Project, scene: Scene, begins: tuple[Begin, ...], *, execute: bool) -> Story:
+    if not execute:
+        ledger = Ledger.open(project.ledger)
+        story = simulation.simulate(project, scene, begins, ledger.durations)
+        ledger.close()
+        return story
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=project.reports) as folder:
+        copy = copy_of(project, Path(folder) / "copy")
+        ledger = Ledger.open(copy.ledger)
+        story = simulation.play(project, scene, begins, simulation.Players(copy, ledger, scene.faults))
+        ledger.close()
+    return story
 
 
 def _plain(event: Event) -> dict[str, Any]:
@@ -84,7 +101,8 @@ class _Timeline:
 
     def tell(self, story: Story, faults: dict[tuple[str, str], Fault]) -> None:
         first, last = (f"{_day(at, self.zone)}" for at in (self.wish.first, self.wish.last))
-        self.screen.say(f"Simulated: {first} to {last} ({self.zone.key}). Nothing is executed, nothing is sent.")
+        made = "Reports were made in a copy" if self.wish.execute else "Nothing was executed"
+        self.screen.say(f"Simulated: {first} to {last} ({self.zone.key}). {made}, nothing was sent.")
         for fault in faults.values():
             why = " (one for practice; --fault none for a clean replay)" if fault.practice else ""
             self.screen.say(f"Injected: {fault.pipeline} {fault.period}, {fault.kind}{why}.")

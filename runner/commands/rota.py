@@ -70,7 +70,9 @@ class Look:
     def why(self, shift: Shift) -> str:
         """In a few words, the rule that made the primary primary."""
         chosen = [said for said in shift.because if not said.startswith("Secondary:")]
-        return self.sentence(_brief(chosen[-1])) if chosen else ""
+        if not chosen:
+            return ""
+        return _rule(chosen[-1]) or f"{self.name(chosen[-1].partition(' is away ')[0])} is away"
 
     def rests_on(self, instant: datetime) -> str:
         """What the answer for an instant rests on: the record, the rules, or neither."""
@@ -82,15 +84,14 @@ class Look:
         return "Worked out from the rules and swaps in force."
 
 
-def _brief(said: str) -> str:
-    """A rule's sentence in a few words: `Holiday rule 'Christmas'`, `Override (A conference)`, `ann is away`."""
-    named = re.match(r"(Holiday rule '.*'): |(Swap \w+): |(Rotation) ", said)
-    if named:
-        return next(part for part in named.groups() if part)
-    if said.startswith("Override: "):
-        because = re.search(r"\(.*\)", said)
-        return f"Override {because[0]}" if because else "Override"
-    return f"{said.partition(' is away ')[0]} is away"
+def _rule(said: str) -> str:
+    """The rule that speaks, in a few words: `Holiday rule 'Christmas'`, `Override (A conference)`; of none "".
+
+    The sentences are those of `plan.oncall`, of which the record keeps the text alone.
+    """
+    found = re.match(r"(Holiday rule '.*'): |(Swap \w+): |(Rotation) |(Override): ", said)
+    because = re.search(r" \(.*\)", said) if said.startswith("Override: ") else None
+    return f"{found[found.lastindex or 0]}{because[0] if because else ''}" if found else ""
 
 
 def look(project: Project, now: datetime) -> Look:
@@ -191,12 +192,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def years(project: Project, now: datetime) -> Span:
-    """Whole calendar years, for these compare: from two years back (or since the rota began) to the end of the next."""
+    """Whole calendar years, for these compare: from two years back (or the rota's first) to the end of the next."""
     rota = Rota(rules_of(project))
     year = now.astimezone(rota.zone).year
-    begins = min(date.fromisoformat(entry.begins) for entry in rota.rules.rotation)
-    first = min(max(begins, date(year - 2, 1, 1)), date(year, 1, 1))
-    return Span(*(_midnight(day, rota.zone) for day in (first, date(year + 2, 1, 1))))
+    begins = min(date.fromisoformat(entry.begins).year for entry in rota.rules.rotation)
+    first = max(year - 2, min(begins, year))
+    return Span(*(_midnight(date(bound, 1, 1), rota.zone) for bound in (first, year + 2)))
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
