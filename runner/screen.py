@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from runner.model import Status
-from runner.report.produce import Made, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from runner.report.produce import Made, Step
 
 _STAGES = {"read": "reading", "compare": "comparing", "gate": "gate", "render": "rendering", "prove": "proving"}
 

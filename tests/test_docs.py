@@ -14,6 +14,7 @@ import typer.main
 import yaml
 
 from runner import cli, errors
+from runner.config import files
 from tests.test_notebooks import FIVE, copy_project, runner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,6 +82,47 @@ def test_keys_of_pipelines_are_explained():
     head = text.split("pipelines:")[0]
     used = {key for entry in yaml.safe_load(text)["pipelines"].values() for key in entry}
     assert [key for key in sorted(used) if not re.search(rf"\b{key}\b", head)] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [
+        (files.Settings, "settings.yml"),
+        (files.Alerts, "settings.yml"),
+        (files.Heartbeat, "settings.yml"),
+        (files.Keep, "settings.yml"),
+        (files.Pipeline, "pipelines.yml"),
+        (files.OnCall, "oncall.yml"),
+        (files.Rotation, "oncall.yml"),
+        (files.HolidayRule, "oncall.yml"),
+        (files.Override, "oncall.yml"),
+        (files.Away, "oncall.yml"),
+        (files.Duty, "duties.yml"),
+        (files.Holidays, "holidays.yml"),
+        (files.Engineer, "people.yml"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_every_key_of_config_is_shown(model, file):
+    """Each key that a file of config/ may have stands in the shipped one, in use or in a comment."""
+    text = (ROOT / "config" / file).read_text()
+    assert [key for key in model.model_fields if key != "name" and not re.search(rf"\b{key}\b", text)] == []
+
+
+def test_the_readme_knows_every_command():
+    """Each command is named in the README."""
+    names = COMMAND.list_commands(click.Context(COMMAND))
+    assert [name for name in names if not re.search(rf"runner {name}\b", README)] == []
+
+
+def test_the_timeline_of_the_readme_is_what_is_printed(tmp_path):
+    """Every line that the README shows of the simulated Thanksgiving is printed, in that order, from a fresh ledger."""
+    folder = copy_project(tmp_path)
+    done = runner(folder, "simulate", "--from", "2017-11-13", "--to", "2017-12-04")
+    assert done.returncode == 0, done.stderr
+    shown = re.search(r"```\n(Thursday 23 November 2017\n.*?)```", README, re.DOTALL)[1].splitlines()
+    printed = iter(done.stdout.splitlines())
+    assert [line for line in shown if line not in printed] == []
 
 
 def test_help_names_every_command():

@@ -27,7 +27,7 @@ from runner.scheduler import work
 from runner.scheduler.opening import open_office
 from runner.scheduler.planning import plan
 from runner.scheduler.tick import tick
-from tests.small_projects import PIPELINE, change, finished, mails, of_project, project, start
+from tests.small_projects import PIPELINE, SETTINGS, change, finished, mails, of_project, project, start
 from tests.small_projects import runner as command
 
 DAY = "2017-11-15"
@@ -370,10 +370,11 @@ def test_approving_needs_an_engineer_and_a_reason(tmp_path, opened, who, because
 
 
 def two(folder):
-    """A project of `good` and of `total`, which rests on it; good fails for one day."""
+    """A project of `good` and of `total`, which rests on it; for one day both think for a while, and fail."""
     entry = PIPELINE.format(name="total", notebook="good").replace("    sources", "    inputs: [good]\n    sources")
-    project(folder, "good", more=entry)
-    change(folder / "notebooks/good.ipynb", "print(f", 'assert as_of != \\"2017-11-14\\"\\nprint(f')
+    project(folder, "good", more=entry, settings=f"{SETTINGS}runs_at_once: 4\n")
+    fails = r"import time\nif as_of == \"2017-11-14\":\n    time.sleep(2)\n    raise ValueError(as_of)\n"
+    change(folder / "notebooks/good.ipynb", "print(f", f"{fails}print(f")
     return config.load(folder)
 
 

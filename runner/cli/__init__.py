@@ -5,6 +5,7 @@ reports the worst counts: 1 before 3 before 0. Heavy modules are imported by the
 
 A map of this folder::
 
+    __main__.py  `python -m runner.cli`
     base.py      the application, shared options, how it ends
     reports.py   run, list, init
     plan.py      due, status, incidents, ack, simulate, duties, done, review

@@ -11,7 +11,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from runner.commands.runs import file_of, find
-from runner.commands.signals import INTERRUPTED
 from runner.config import Project
 from runner.ledger import Ledger, Run, finished
 from runner.model import Status
@@ -50,11 +49,8 @@ def logs(project: Project, name: str, *, as_json: bool, follow: bool) -> int:
     ledger = Ledger.open(project.ledger)
     book = Book(project, ledger, find(ledger, name), ZoneInfo(project.settings.time_zone))
     screen = screen_for(as_json=as_json, total=0)
-    try:
-        for event in _events(book, follow=follow):
-            screen.line(event, _line(event, book))
-    except KeyboardInterrupt:  # whoever followed has seen enough
-        return INTERRUPTED
+    for event in _events(book, follow=follow):
+        screen.line(event, _line(event, book))
     _rest(screen, book)
     ledger.close()
     return 0

@@ -69,12 +69,12 @@ def _removal(project: Project, run: Run) -> Removal | None:
 
 
 def _is_ours(project: Project, folder: Path) -> bool:
-    """Whether a folder is three floors below reports/, by its real path: no link on the way leads elsewhere."""
+    """Whether a folder is three floors below reports/, by its real path: no link and no `..` leads elsewhere."""
     if not folder.is_relative_to(project.reports):
         return False
     parts = folder.relative_to(project.reports).parts
     real = project.reports.resolve().joinpath(*parts)
-    return len(parts) == 3 and ".." not in parts and folder.resolve() == real
+    return len(parts) == 3 and folder.resolve() == real
 
 
 def _remove_all(

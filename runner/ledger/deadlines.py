@@ -84,6 +84,26 @@ _NEXT_LAPSE = sa.select(sa.func.min(_deadlines.c.lease_until)).where(
 )
 
 
+_LAST_MET = (
+    sa.select(_deadlines)
+    .where(_deadlines.c.pipeline == sa.bindparam("pipeline"), _deadlines.c.state == State.MET)
+    .order_by(_deadlines.c.ended_at.desc())
+    .limit(1)
+)
+_CLAIM = (
+    _deadlines.update()
+    .where(_deadlines.c.pipeline == sa.bindparam("of"), _deadlines.c.period == sa.bindparam("about"))
+    .where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None), _deadlines.c.next_try_at <= _NOW)
+    .values(
+        holder=sa.bindparam("by"),
+        held_since=_NOW,
+        lease_until=sa.bindparam("until", type_=Instant),
+        attempts=_deadlines.c.attempts + 1,
+        next_try_at=None,
+    )
+)
+
+
 def _at(query: Any, key: tuple[str, str]) -> Any:
     return query.where(_deadlines.c.pipeline == key[0], _deadlines.c.period == key[1])
 
@@ -163,8 +183,7 @@ def next_start(tx: sa.Connection, now: datetime) -> datetime | None:
 
 def last_met(tx: sa.Connection, pipeline: str) -> Owed | None:
     """The newest deadline of a pipeline that was met: what its readers still have."""
-    query = sa.select(_deadlines).where(_deadlines.c.pipeline == pipeline, _deadlines.c.state == State.MET)
-    row = tx.execute(query.order_by(_deadlines.c.ended_at.desc()).limit(1)).first()
+    row = tx.execute(_LAST_MET, {"pipeline": pipeline}).first()
     return _owed(row) if row else None
 
 
@@ -179,12 +198,8 @@ def at_work(tx: sa.Connection) -> int:
 
 def claim(tx: sa.Connection, key: tuple[str, str], holder: str, now: datetime, until: datetime) -> bool:
     """Take an open deadline that nobody holds; whether it was taken."""
-    taken = tx.execute(
-        _at(_deadlines.update(), key)
-        .where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None), _deadlines.c.next_try_at <= now)
-        .values(holder=holder, held_since=now, lease_until=until, attempts=_deadlines.c.attempts + 1, next_try_at=None)
-    )
-    return taken.rowcount == 1
+    given = {"of": key[0], "about": key[1], "by": holder, "now": now, "until": until}
+    return tx.execute(_CLAIM, given).rowcount == 1
 
 
 def renew(tx: sa.Connection, holders: Iterable[str], until: datetime) -> frozenset[str]:
@@ -240,7 +255,8 @@ def end(tx: sa.Connection, key: tuple[str, str], holder: str, ending: Ending) ->
     values: dict[str, Any] = {"holder": None, "held_since": None, "lease_until": None, **_values(ending)}
     if not ending.counts:
         values["attempts"] = sa.case((_deadlines.c.attempts > 0, _deadlines.c.attempts - 1), else_=0)
-    return tx.execute(_at(_deadlines.update(), key).where(_deadlines.c.holder == holder).values(**values)).rowcount == 1
+    ended = _at(_deadlines.update(), key).where(_deadlines.c.holder == holder)
+    return tx.execute(ended.values(**values)).rowcount == 1
 
 
 def settle(tx: sa.Connection, key: tuple[str, str], ending: Ending) -> bool:

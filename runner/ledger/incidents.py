@@ -74,6 +74,12 @@ def keep(tx: sa.Connection, incident: Incident, events: Iterable[str], now: date
     return replace(incident, version=incident.version + 1)
 
 
+def drop(tx: sa.Connection, incident: Incident, now: datetime) -> Incident:
+    """End an incident of what config does not have any more."""
+    gone = replace(incident, closed_at=now, outcome="withdrawn", next_step_at=None, next_word_at=None)
+    return keep(tx, gone, ("it is gone from config/",), now)
+
+
 def _number(made: sa.CursorResult[Any]) -> int:
     key = made.inserted_primary_key
     return int(key[0]) if key else 0

@@ -100,7 +100,7 @@ class Incident:
     told: tuple[str, ...] = ()  # people, in the order in which they were first told
     step: int = 0  # 0: the first were told; 1: the secondary; 2: the owners; above: repeats
     next_step_at: datetime | None = None
-    primary: str | None = None  # on call when last seen
+    primary: str | None = None  # the last on-call primary who was told
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     notices: int = 0  # to readers
@@ -199,12 +199,14 @@ def _tell_state(incident: Incident, sighting: Sighting, watch: Watch, policy: Po
     if sighting.topic in incident.topics:
         return Change(incident)
     people = _distinct((*watch.first, *incident.told))
-    waits = None if incident.acknowledged_by else incident.next_step_at or now + policy.acknowledge_within
+    turned = incident.primary is not None and watch.primary not in {None, incident.primary}  # has time of their own
+    until = None if turned else incident.next_step_at
     known = replace(
         incident,
+        step=0 if turned else incident.step,
         topics=(*incident.topics, sighting.topic),
         told=_distinct((*incident.told, *people)),
-        next_step_at=waits,
+        next_step_at=None if incident.acknowledged_by else until or now + policy.acknowledge_within,
         primary=watch.primary or incident.primary,
     )
     role = "on-call primary" if watch.primary else "owner"
@@ -214,10 +216,8 @@ def _tell_state(incident: Incident, sighting: Sighting, watch: Watch, policy: Po
 
 def _hand_off(incident: Incident, _: Sighting, watch: Watch, policy: Policy, now: datetime) -> Change:
     """Whoever became primary since the last look is told of what is open."""
-    if watch.primary is None or watch.primary == incident.primary:
+    if watch.primary is None or watch.primary == incident.primary or not incident.told:
         return Change(incident)
-    if not incident.told:
-        return Change(replace(incident, primary=watch.primary))
     waits = None if incident.acknowledged_by else now + policy.acknowledge_within
     known = replace(
         incident, primary=watch.primary, told=_distinct((*incident.told, watch.primary)), next_step_at=waits, step=0

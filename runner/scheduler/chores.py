@@ -29,9 +29,10 @@ def look(office: Office, now: datetime) -> None:
     """Take evidence, remind of what is due soon, open and close incidents of what is overdue."""
     if not office.project.duties or office.notes.get("look at duties", now) > now:
         return
-    _take_evidence(office, now)
-    with office.ledger.write() as tx:
+    with office.ledger.read() as tx:
         waiting = [task for task in duties.waiting(tx, now) if task.due.duty in office.project.duties]
+    waiting = [task for task in waiting if not _take_evidence(office, task, now)]
+    with office.ledger.write() as tx:
         for task in waiting:
             _remind(tx, office, task, now)
         _trouble(tx, office, waiting, now)
@@ -53,17 +54,15 @@ def _owing_at(tx: sa.Connection, office: Office, waiting: list[Task], now: datet
     return min((at for at in times if at is not None and at > now), default=None)
 
 
-def _take_evidence(office: Office, now: datetime) -> None:
-    """A duty that a report's checks show is done by the first report that has them."""
-    with office.ledger.read() as tx:
-        waiting = duties.waiting(tx, now)
-    for task in waiting:
-        duty = office.project.duties.get(task.due.duty)
-        evidence = _evidence(office, duty, task) if duty else None
-        if evidence is not None:
-            with office.ledger.write() as tx:
-                duties.done(tx, *task.due.key, Done("runner", now, evidence))
-            office.log("duty done", duty=task.due.duty, period=task.due.period, **evidence)
+def _take_evidence(office: Office, task: Task, now: datetime) -> bool:
+    """A duty that a report's checks show is done by the first report that has them. Whether it is done."""
+    evidence = _evidence(office, office.project.duties[task.due.duty], task)
+    if evidence is None:
+        return False
+    with office.ledger.write() as tx:
+        duties.done(tx, *task.due.key, Done("runner", now, evidence))
+    office.log("duty done", duty=task.due.duty, period=task.due.period, **evidence)
+    return True
 
 
 def _evidence(office: Office, duty: Duty, task: Task) -> dict[str, object] | None:
@@ -119,6 +118,8 @@ def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: dateti
         task = overdue.get(key) or duties.find(tx, key[0].removeprefix(PREFIX), key[1])
         if task is not None and task.due.duty in office.project.duties:
             _advance(tx, office, open_.get(key) or opened(*key, now), task, seen)
+        elif key in open_:  # the duty is gone from config/duties.yml; nothing can be said to anybody
+            incidents.drop(tx, open_[key], now)
 
 
 def _advance(tx: sa.Connection, office: Office, before: Incident, task: Task, look: _Look) -> None:

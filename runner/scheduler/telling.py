@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
@@ -63,18 +63,13 @@ def _look(tx: sa.Connection, office: Office, owed: Owed, seen: _Open) -> list[In
     """One deadline; its incident, if something was told of it or has changed in it."""
     incident, now = seen.incident, seen.now
     if owed.deadline.pipeline not in office.project.pipelines:
-        return [_drop(tx, incident, now)] if incident else []
+        # Gone from config/pipelines.yml: nothing can be said to anybody.
+        return [incidents.drop(tx, incident, now)] if incident else []
     sighting = sight(owed, circumstances(tx, office, owed), now)
     if incident is None and (sighting.state is None or sighting.over):
         return []
     change = _advance(office, incident or opened(*owed.key, now), sighting, seen.rota(), now)
     return [_keep(tx, office, change, owed, now)] if change.notices or change.incident != incident else []
-
-
-def _drop(tx: sa.Connection, incident: Incident, now: datetime) -> Incident:
-    """The incident of a pipeline that config does not have any more ends; nothing can be said to anybody."""
-    gone = replace(incident, closed_at=now, outcome="withdrawn", next_step_at=None, next_word_at=None)
-    return incidents.keep(tx, gone, ("its pipeline is gone from config/pipelines.yml",), now)
 
 
 def _note(office: Office, told: Iterable[Incident]) -> None:
