@@ -244,7 +244,7 @@ def test_init_prints_the_command_as_it_can_be_typed_here(tmp_path, typed, monkey
     assert left.value.code == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert shlex.split(last)[:3] == [typed, "--project", str(tmp_path / "new one")]
-    assert (tmp_path / "new one/README.md").read_text().count("\nrunner ") == 2
+    assert (tmp_path / "new one/README.md").read_text().count("\nrunner ") == 3
 
 
 def test_help_shows_examples_and_exit_codes_on_lines_of_their_own(tmp_path):

@@ -613,3 +613,11 @@ def test_frozen_pieces_of_one_shift_are_one():
     pieces = tuple(Shift(start + n * hour, start + (n + 1) * hour, "ada", "ben", ("So.",)) for n in range(3))
     rota = Rota(rules(), history=pieces)
     assert rota.at(start + hour) == Shift(start, start + 3 * hour, "ada", "ben", ("So.",))
+
+
+def test_a_span_that_is_all_frozen_has_no_gap():
+    """Whoever looks at a past that is kept is told of nothing that nobody can mend."""
+    rota = Rota(OnCall.model_validate_json(json.dumps(SHIPPED)))
+    start, end = datetime(2017, 11, 20, 14, tzinfo=UTC), datetime(2019, 1, 7, 14, tzinfo=UTC)
+    kept = Rota(rota.rules, history=rota.shifts(start, end))
+    assert gaps(kept, start, start + timedelta(days=366)) == ()

@@ -89,7 +89,7 @@ def test_a_message_that_may_have_been_written_is_remembered(tmp_path, make):
     """Killed between writing and noting, and then with other figures: nobody gets them unseen."""
     folder = project(tmp_path, "good")
     make(folder, "good")
-    with ledger(folder)._write() as connection:
+    with ledger(folder).write() as connection:
         connection.exec_driver_sql("UPDATE deliveries SET sent_at = NULL")
     code, made = make(folder, "good", texts={"amount": "13"})
     assert (code, made["good"]["status"], made["good"]["trouble"]) == (3, "held", "restatement")
@@ -126,13 +126,13 @@ def test_a_module_beside_the_notebook_is_an_input(tmp_path, make):
 def assert_whole(folder: Path) -> None:
     """A run's folder holds everything, its manifest says so, and the ledger agrees."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert names == {"good.ipynb", "good.html", "good.pdf", "figures.json", "manifest.json"}
+    assert names == {"good.ipynb", "good.html", "good.pdf", "figures.json", "manifest.json", "events.jsonl"}
     said = manifest(folder)
     assert (said["status"], said["parameters"], said["findings"]["pass"] > 0) == ("ready", {"as_of": DAY}, True)
     assert {item["path"]: item["sha256"] for item in said["artifacts"]} == {
         name: inputs.file_digest(folder / name) for name in names - {"manifest.json"}
     }
-    assert {"notebooks/good.ipynb", "config/pipelines.yml:good", "runner/cli.py"} <= set(said["code"])
+    assert {"notebooks/good.ipynb", "config/pipelines.yml:good", "runner/cli/base.py"} <= set(said["code"])
     assert said["data"]["sources"]["till"]["rows"] == 3
     assert "papermill" in said["environment"]["distributions"]
     figures = json.loads((folder / "figures.json").read_text())

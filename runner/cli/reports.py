@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runner.cli.base import EXITS, AsJson, AsOf, app, called, load
+from runner.cli.base import EXITS, AsJson, AsOf, Now, app, called, instant_of, load
 from runner.errors import UsageError
 
 RUN = """Make one report, or with --all every one, for a day.
@@ -62,11 +63,13 @@ def _texts(given: list[str]) -> dict[str, str]:
 
 
 @app.command("check")
-def check_command(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Check config/ and every notebook's parameters."""
-    from runner.commands import reports  # noqa: PLC0415
+def check_command(context: typer.Context, now: Now = "", as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Find what is off in config/, notebooks and plans, before it does harm."""
+    from runner.commands import check  # noqa: PLC0415
 
-    raise typer.Exit(reports.check(load(context), as_json=as_json))
+    project = load(context)
+    at = instant_of(now, project.settings.time_zone)
+    raise typer.Exit(check.check(project, at, os.environ, as_json=as_json))
 
 
 @app.command("list")

@@ -8,7 +8,8 @@ A map of this folder::
     logs.py      logs
     backfill.py  backfill
     prune.py     prune
-    plan.py      due, status, check
+    plan.py      due, status
+    check.py     check
     trouble.py   incidents, ack
     practice.py  simulate
     drill.py     drill

@@ -1,4 +1,4 @@
-"""What is owed: deadlines of a span, today's and tomorrow's as they stand, and plans that cannot be kept."""
+"""What is owed: deadlines of a span, and those of today and tomorrow as they stand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.ledger.deadlines import Owed
 from runner.ledger.deadlines import State as Owing
 from runner.plan.calendar import instant, local_day
 from runner.plan.deadlines import Deadline, Timetable, all_deadlines
-from runner.plan.forecast import assumed_of, forecast, words
+from runner.plan.forecast import words
 from runner.plan.incidents import Incident
 from runner.plan.oncall import Rota, Shift
 from runner.scheduler import planning, roster, telling
@@ -210,41 +210,3 @@ def _warnings(tx: sa.Connection, office: Office, now: datetime) -> list[str]:
     lost = outbox.given_up(tx, now - timedelta(days=1))
     said += [f"A message to {letter.name} by {letter.channel} was given up: {letter.error}" for letter in lost]
     return said
-
-
-# Plans that cannot be kept.
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """One thing that is off with the plan: of which pipeline or part, and whether promises will be broken."""
-
-    subject: str
-    what: str
-    severe: bool = True
-
-
-def troubles(project: Project, now: datetime, environment: dict[str, str]) -> list[Trouble]:
-    """Everything that makes the plan one that cannot be kept, found before it is broken."""
-    from runner.plan import feasibility, oncall  # noqa: PLC0415 - only `check` looks ahead
-    from runner.scheduler.opening import library_of, unreachable  # noqa: PLC0415
-
-    library_of(project)
-    ledger = Ledger.open(project.ledger)
-    expected = {
-        name: forecast(ledger.durations(name), assumed_of(pipeline, project.settings))
-        for name, pipeline in project.pipelines.items()
-    }
-    timetable = timetable_of(project, begins_of(project))
-    found = [
-        Trouble(f"{problem.file}: {problem.key}", problem.what, problem.severe)
-        for problem in feasibility.problems(project.pipelines, project.settings, timetable, expected, now)
-    ]
-    found += [Trouble(channel, why) for channel, why in unreachable(project, environment).items()]
-    with ledger.read() as tx:
-        rota = roster.rota_of(tx, project)
-    if rota is not None:
-        gaps = oncall.gaps(rota, now, now + timedelta(days=366))
-        found += [Trouble("config/oncall.yml", text, severe=False) for text in gaps]
-    ledger.close()
-    return found

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from runner.commands.making import Tell, make_all, worst
 from runner.commands.signals import heard
 from runner.config import Pipeline, Project
-from runner.errors import ConfigError, RunnerError, UsageError
+from runner.errors import ConfigError, UsageError
 from runner.ledger import Ledger, Run, finished
 from runner.model import Status
-from runner.report import parameters, shelf
+from runner.report import shelf
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx, Job
 from runner.report.produce import check as check_job
@@ -75,27 +75,6 @@ def _check(job: Job, ctx: Ctx, *, alone: bool) -> None:
 
 
 # Looking.
-
-
-def check(project: Project, *, as_json: bool) -> int:
-    """Load every notebook's parameters and say OK or what is off; the exit code."""
-    troubles = {pipeline.name: _trouble(project, pipeline) for pipeline in project.in_order()}
-    screen = screen_for(as_json=as_json, total=len(troubles))
-    for name, trouble in troubles.items():
-        screen.line({"pipeline": name, "ok": not trouble, "message": trouble}, f"{name}: {trouble or 'OK'}")
-    return 2 if any(troubles.values()) else 0
-
-
-def _trouble(project: Project, pipeline: Pipeline) -> str:
-    notebook = project.notebook(pipeline)
-    try:
-        declared = parameters.read(notebook)
-        parameters.check(notebook, declared, dict(pipeline.parameters))
-    except RunnerError as error:
-        return str(error)
-    needed = ("as_of", "experiment") if pipeline.period == "experiment" else ("as_of",)
-    missing = [name for name in needed if name not in declared]
-    return f"{notebook.name} has no parameter {missing[0]!r}, which carries the period." if missing else ""
 
 
 def listing(project: Project, pipeline: str, *, as_json: bool) -> int:

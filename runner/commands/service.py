@@ -31,6 +31,8 @@ from runner.screen import screen_for
 
 #: Seconds that runs have for ending and keeping what there is, once the scheduler is told to stop.
 GRACE = 30.0
+#: Seconds between two looks, at most, while a run is under way.
+BUSY = 0.5
 
 
 def logger(*, terminal: bool) -> Callable[..., Any]:
@@ -133,7 +135,9 @@ def serve(project: Project, now: datetime, every: float) -> int:
         while not stop.asked:
             began = time.monotonic()
             service.look()
-            service.wait(every - (time.monotonic() - began))
+            # While somebody is at work, a wish to cancel is heard soon.
+            pause = min(every, BUSY) if service.office.crew.busy else every
+            service.wait(pause - (time.monotonic() - began))
         service.end()
         service.log("scheduler ends")
     return 0

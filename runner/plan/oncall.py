@@ -421,7 +421,7 @@ def gaps(rota: Rota, first: datetime, last: datetime) -> tuple[str, ...]:
     """
     if rota.history:
         first = max(first, rota.history[-1].end)
-    checks = (_unmanned, _shadowed, _unknown, _overtaken)
+    checks = (_unmanned, _shadowed, _unknown, _overtaken) if first < last else ()
     return (*_too_few(rota), *(text for check in checks for text in check(rota, first, last)))
 
 

@@ -322,7 +322,9 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
 
     def told(progress: Progress) -> None:
         ctx.tell(_step(pipeline.name, progress))
-        diary.note("cell begins", cell=progress.cell, of=progress.cells, heading=progress.heading)
+        given = 1 if request.parameters else 0  # the cell of given parameters is in no stored notebook
+        place = {"cell": progress.cell - given, "of": progress.cells - given}
+        diary.note("cell begins", **place, heading=progress.heading)
 
     outcome = execute(request, told, ctx.stop)
     return replace(draft, nb=outcome.notebook, error=outcome.error)
@@ -443,6 +445,7 @@ def _meta(draft: Draft, ctx: Ctx) -> dict[str, Any]:
         "period_text": draft.plan.period.text,
         "run": run.run,
         "owners": [f"{name} ({role})" for name, role in owners],
+        "because": pipeline.owners.because,
         "deadline": pipeline.deadline,
         "status": str(run.status),
         "generated_at": ctx.clock.now().isoformat(timespec="seconds"),

@@ -7,7 +7,8 @@ channel but mail, and mail goes into the copy's own maildir.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,25 @@ def copy_of(project: Project, folder: Path) -> Project:
         folder.mkdir(parents=True)
     except FileExistsError as error:
         raise UsageError(f"{folder.name} is there already.", "Name a new folder.") from error
-    for name in _FOLDERS:
-        if (project.folder / name).is_dir():
-            _tree(project.folder.resolve(), project.folder / name, folder / name)
-    for source in sorted({source for pipeline in project.pipelines.values() for source in pipeline.sources}):
-        _source(project, source, folder)
-    rewrite(folder / "config/people.yml", _nobody)
-    rewrite(folder / "config/settings.yml", _quiet)
-    return config.load(folder)
+    with or_nothing(folder):
+        for name in _FOLDERS:
+            if (project.folder / name).is_dir():
+                _tree(project.folder.resolve(), project.folder / name, folder / name)
+        for source in sorted({source for pipeline in project.pipelines.values() for source in pipeline.sources}):
+            _source(project, source, folder)
+        rewrite(folder / "config/people.yml", _nobody)
+        rewrite(folder / "config/settings.yml", _quiet)
+        return config.load(folder)
+
+
+@contextmanager
+def or_nothing(folder: Path) -> Iterator[None]:
+    """While this lasts, an error leaves no folder behind."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def with_reader(copy: Project, pipeline: Pipeline, reader: Person) -> Project:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import secrets
 import select
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -152,6 +150,10 @@ def _iso(at: datetime | None) -> str | None:
 
 # The way out.
 
+_BY_HAND = "Deliver by hand"  # how `alerts` begins the links to what can be sent in an emergency
+_MEND = "Drill: take the fault away, once you know what it is"
+_ONLY = "The fault is in a copy alone: change nothing in the project itself, and deliver nothing by hand."
+
 
 @dataclass
 class Guard:
@@ -182,10 +184,17 @@ class Guard:
 
     def _here(self, message: Message) -> Message:
         """Commands and paths as they hold in the project's folder: in the runbook, too, they mean the copy."""
-        links = tuple((words, f"{self.place}/{target}") for words, target in message.links)
-        mend = (("Drill: take the fault away, once you know what it is", f"runner drill --mend {self.name}"),)
-        text = message.runbook.replace("`runner ", f"`runner --project {self.place} ")
-        return replace(message, links=links, runbook=text, commands=message.commands and (*message.commands, *mend))
+        if not message.commands:
+            return message
+        # Whoever is drilled is never asked to write to a reader.
+        kept = [(words, target) for words, target in message.links if not words.startswith(_BY_HAND)]
+        return replace(
+            message,
+            runbook=message.runbook.replace("`runner ", f"`runner --project {self.place} "),
+            commands=(*message.commands, (_MEND, f"runner drill --mend {self.name}")),
+            links=tuple((words, f"{self.place}/{target}") for words, target in kept),
+            closing=f"{_ONLY} {message.closing}",
+        )
 
 
 def _is_theirs(engineer: Engineer, parcel: Parcel) -> bool:
@@ -216,27 +225,16 @@ def hold(wish: Wish, desk: Desk) -> Outcome:
     fault = faults.chosen(site, wish.fault)
     name = f"{desk.clock.now():%Y-%m-%d}-{secrets.token_hex(3)}"
     folder = desk.project.reports / "drills" / name
-    with _or_nothing(folder):
-        copy = copies.copy_of(desk.project, folder)
+    copy = copies.copy_of(desk.project, folder)
     desk.say("copied", f"The project is copied to reports/drills/{name}.", {"drill": name})
     drill = Drill(desk, wish, fault, plan, copy)
     try:
-        with _or_nothing(folder):
+        with copies.or_nothing(folder):
             drill.prepare()
         drill.play()
         return drill.outcome()
     finally:
         drill.end()
-
-
-@contextmanager
-def _or_nothing(folder: Path) -> Iterator[None]:
-    """What fails before the drill has begun leaves no folder behind."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def _usual_day(project: Project, name: str) -> str:
@@ -385,7 +383,10 @@ class Drill:
     def _look(self, office: Office) -> datetime:
         now = self.desk.clock.now()
         office.notes["planned"] = now  # nothing is planned but what the drill owes
-        tick(office, now)
+        try:
+            tick(office, now)
+        except Exception as error:  # noqa: BLE001 - as in earnest: one bad look must not end the line
+            self._say("tick failed", f"A look at what is owed failed: {type(error).__name__}: {error}")
         return now
 
     def _observe(self, now: datetime, office: Office) -> None:

@@ -26,8 +26,9 @@ def collect(office: Office, now: datetime) -> tuple[Done, ...]:
     """Note how attempts ended that ended since the last look."""
     ended = office.crew.finished(now)
     for done in ended:
+        ending = _ending(office, done)
         with office.ledger.write() as tx:
-            kept = deadlines.end(tx, done.order.deadline.key, done.order.token, _ending(office, done))
+            kept = deadlines.end(tx, done.order.deadline.key, done.order.token, ending)
         office.notes.pop(f"durations of {done.order.deadline.pipeline}", None)
         fields = {"run": done.run, "pipeline": done.order.deadline.pipeline, "period": done.order.deadline.period}
         office.log("run ended", status=str(done.status), message=done.message, counted=kept, **fields)
