@@ -19,7 +19,7 @@ from runner.scheduler.office import Done, Office, Order
 from runner.scheduler.opening import library_of
 from runner.scheduler.tick import Look, next_tick, tick
 
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 #: Tuesday, midnight in New York: the first report is due at 09:00 there, 14:00 UTC.
 MIDNIGHT = datetime(2017, 11, 14, 5, tzinfo=UTC)
 DUE = MIDNIGHT + 9 * HOUR
@@ -114,7 +114,7 @@ class Hands:
     @property
     def busy(self) -> tuple[Order, ...]:
         """The attempts that are under way."""
-        return tuple(order for order, _, _ in self.under_way.values())
+        return (*(done.order for done in self.refused), *(order for order, _, _ in self.under_way.values()))
 
     def start(self, order: Order, now: datetime) -> None:
         """Begin one attempt; refused where another is at the same report."""
@@ -126,7 +126,7 @@ class Hands:
         try:
             self.ledger.begin(run, self.lease)
         except Taken as error:
-            self.refused.append(Done(order, Status.FAILED, now, error.what, later=True))
+            self.refused.append(Done(order, Status.FAILED, now + SECOND, error.what, later=True))
             return
         self.under_way[order.token] = (order, run, outcome)
         self.most = max(self.most, len(self.under_way))
@@ -134,7 +134,8 @@ class Hands:
     def finished(self, now: datetime) -> tuple[Done, ...]:
         """The attempts that ended by now, in order."""
         over = sorted((self._end(token), token) for token in self.under_way if self._end(token) <= now)
-        refused, self.refused = self.refused, []
+        refused = [done for done in self.refused if done.at <= now]
+        self.refused = [done for done in self.refused if done.at > now]
         return (*refused, *(self._finish(token, at) for at, token in over))
 
     def _end(self, token: str) -> datetime:
@@ -154,7 +155,7 @@ class Hands:
     def next_end(self) -> datetime | None:
         """When the next attempt ends."""
         ends = [self._end(token) for token, (_, _, outcome) in self.under_way.items() if outcome.takes is not None]
-        return min(ends, default=None)
+        return min([*ends, *(done.at for done in self.refused)], default=None)
 
     def durations(self, pipeline: str) -> tuple[float, ...]:  # noqa: ARG002
         """No history: a run is taken to last as long as config says."""

@@ -19,6 +19,7 @@ from runner.report import shelf
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx, Job
 from runner.report.produce import check as check_job
+from runner.scheduler.opening import library_of
 from runner.screen import near, screen_for
 
 
@@ -36,6 +37,7 @@ class Wish:
 
 def run(project: Project, wish: Wish, *, as_json: bool) -> int:
     """Make what is wished for; the exit code. Raises UsageError and ConfigError before anything is started."""
+    library_of(project)  # whatever goes wrong, some page answers it
     jobs = _jobs(project, wish)
     ledger = Ledger.open(project.ledger)
     clock = Clock(datetime.now(UTC))

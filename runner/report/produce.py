@@ -323,7 +323,7 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
     def told(progress: Progress) -> None:
         ctx.tell(_step(pipeline.name, progress))
         given = 1 if request.parameters else 0  # the cell of given parameters is in no stored notebook
-        place = {"cell": progress.cell - given, "of": progress.cells - given}
+        place = {"cell": max(1, progress.cell - given), "of": progress.cells - given}
         diary.note("cell begins", **place, heading=progress.heading)
 
     outcome = execute(request, told, ctx.stop)
