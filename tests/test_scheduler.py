@@ -571,7 +571,7 @@ class Broken(Hands):
     """A crew that cannot begin anything."""
 
     def start(self, order, now):
-        raise RuntimeError("no thread can be started")
+        raise RuntimeError(f"no thread for {order.token} at {now}")
 
 
 def test_one_step_that_fails_does_not_keep_the_others_from_being_done(ledger):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -91,9 +91,9 @@ def decline(project: Project, number: int, deed: Deed, *, as_json: bool) -> int:
 
     def change(desk: _Desk) -> Swap:
         new = rules.decline(_find(desk, number), deed.who, deed.at)
-        return _ended(
-            desk, new, _declined(desk.trade(new), deed.who), [who for who in _concerned(new) if who != deed.who]
-        )
+        trade = desk.trade(new)
+        others = [who for who in _concerned(new) if who != deed.who]
+        return _ended(desk, new, alerts.swap_declined(trade, trade.name(deed.who)), others)
 
     return _done(project, deed, change, as_json=as_json)
 
@@ -115,14 +115,6 @@ def _ended(desk: _Desk, swap: Swap, message: Message, people: list[str]) -> Swap
     for who in people:
         desk.owe(swap, desk.deed.kind, who, message)
     return swap
-
-
-def _declined(trade: Trade, by: str) -> Message:
-    """To the others of an offer: there will be no swap. The facts are those of one that was undone."""
-    name = trade.name(by)
-    headline = f"{name} has declined this swap. The rota stays as it is."
-    message = alerts.swap_undone(trade, name)
-    return replace(message, subject=f"Swap declined by {name}", headline=headline, closing="Nothing has changed.")
 
 
 def _done(project: Project, deed: Deed, change: Callable[[_Desk], Swap], *, as_json: bool) -> int:

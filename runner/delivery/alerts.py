@@ -1,7 +1,8 @@
 """Every message that the plan sends, one small function each: this module is the list of them. Pure.
 
 To engineers: trouble, escalation, reminder, hand_off, recovered, closed; rota_changed, config_changed; swap_offered,
-swap_accepted, swap_undone; duty_open, duty_overdue; heartbeat. To readers: delay, still_late. To anybody: grouped.
+swap_accepted, swap_declined, swap_undone; duty_open, duty_overdue, duty_done; can_you_hear; heartbeat.
+To readers: delay, still_late, will_not_come. To anybody: grouped.
 """
 
 from __future__ import annotations
@@ -389,6 +390,17 @@ def swap_accepted(trade: Trade) -> Message:
     )
 
 
+def swap_declined(trade: Trade, by: str) -> Message:
+    """To the others of an offer: there will be no swap; `by` is the name of the one who declined."""
+    return Message(
+        subject=f"Swap declined by {by}",
+        headline=f"{by} has declined this swap. The rota stays as it is.",
+        facts=trade.facts,
+        closing="Nothing has changed.",
+        tone="warn",
+    )
+
+
 def swap_undone(trade: Trade, by: str) -> Message:
     """To both: it no longer stands; `by` is the name of the one who undid it."""
     return Message(
@@ -473,6 +485,19 @@ def _duty(task: Task, word: str, headline: str, tone: str) -> Message:
         commands=task.commands,
         closing=f"You get this because of a duty of {task.owner}. It is open until its evidence is recorded.",
         tone=tone,
+    )
+
+
+# --- drills ---
+
+
+def can_you_hear(name: str, told: str) -> Message:
+    """To engineers who are not on call in a drill: it proves that they can be reached."""
+    return Message(
+        subject=f"{_DRILL}Nothing to do: can you be reached?",
+        headline="This is a drill. You are not on call; this proves that we can reach you.",
+        facts=(("Drill", name), ("Told first", told)),
+        closing="You get this because a drill reaches every engineer on every channel. There is nothing to do.",
     )
 
 

@@ -79,10 +79,12 @@ class Report:
         """A CSV file of the project as a frame; it is listed among the report's sources."""
         path = self.project / place
         if not path.is_file():
-            raise ReportStopped(
-                f"The source {place} is not there.",
-                "Put the file into the project folder, or correct its name in the notebook.",
-                Trouble.SOURCE_UNAVAILABLE,
+            self.require(
+                "source is there",
+                ok=False,
+                message=f"The source {place} is not there.",
+                remedy="Put the file into the project folder, or correct its name in the notebook.",
+                trouble=Trouble.SOURCE_UNAVAILABLE,
             )
         frame = pd.read_csv(path)
         self._source(place, len(frame), "", project.sha256(path), "a file of this project")

@@ -14,6 +14,7 @@ from typing import Any
 
 import runner
 from runner.config import WAREHOUSE, Pipeline, Project
+from runner.errors import ReportStopped, Trouble
 from runner.ledger import Ledger
 from runner.report import notebooks
 
@@ -101,7 +102,11 @@ def data(project: Project, pipeline: Pipeline, ledger: Ledger, as_of: str) -> di
 
 def _source(project: Project, source: str) -> str:
     if source != WAREHOUSE:
-        return file_digest(project.folder / source)
+        try:
+            return file_digest(project.folder / source)
+        except OSError as error:
+            said = f"The source {source} cannot be read: {error.strerror}."
+            raise ReportStopped(said, "Bring the file back, then run it again.", Trouble.SOURCE_UNAVAILABLE) from error
     from runner.notebook import warehouse  # noqa: PLC0415 - only for those who have one
 
     return warehouse.fingerprint(project.folder)

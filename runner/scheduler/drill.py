@@ -20,6 +20,7 @@ from typing import Any
 
 from runner import config
 from runner.config import Engineer, Project
+from runner.delivery import alerts
 from runner.delivery.channels import MAIL, Carrier, Parcel
 from runner.delivery.mail import message_id
 from runner.delivery.messages import Message
@@ -199,15 +200,6 @@ class Guard:
 
 def _is_theirs(engineer: Engineer, parcel: Parcel) -> bool:
     return engineer.email == parcel.address and parcel.channel in {MAIL, *engineer.channels}
-
-
-def _can_you_hear(name: str, told: str) -> Message:
-    return Message(
-        subject=f"{MARK}Nothing to do: can you be reached?",
-        headline="This is a drill. You are not on call; this proves that we can reach you.",
-        facts=(("Drill", name), ("Told first", told)),
-        closing="You get this because a drill reaches every engineer on every channel. There is nothing to do.",
-    )
 
 
 # The drill.
@@ -422,7 +414,7 @@ class Drill:
 
     def _reach_others(self, incident: Incident, office: Office, now: datetime) -> None:
         """Everyone who is not told of the trouble is asked whether they hear."""
-        message = _can_you_hear(self.name, self._names(incident.told))
+        message = alerts.can_you_hear(self.name, self._names(incident.told))
         about = letters.About(f"drill/{self.name}", DUTY, now)
         with self.ledger.write() as tx:
             for who in office.project.people.engineers:
