@@ -102,7 +102,11 @@ def look(project: Project, now: datetime) -> Look:
     rules_of(project)
     ledger = Ledger.open(project.ledger)
     with ledger.write() as tx:
-        roster.renew(tx, project, now)
+        turned = roster.keep(tx, project, now)
+        if turned is not None:
+            from runner.scheduler import notices  # noqa: PLC0415 - letters are heavy, and rules change rarely
+
+            notices.turn(tx, project, turned, now)
         rota, since = roster.rota_of(tx, project) or Rota(rules_of(project)), book.rules_since(tx) or now
     ledger.close()
     names = {key: engineer.name for key, engineer in project.people.engineers.items()}

@@ -33,7 +33,9 @@ def announce(office: Office, now: datetime) -> None:
     if office.notes.get("look at rota", now) > now:
         return
     with office.ledger.write() as tx:
-        roster.renew(tx, office.project, now)
+        turned = roster.keep(tx, office.project, now)
+        if turned is not None:
+            turn(tx, office.project, turned, now)
         _config(tx, office, now)
     office.notes["look at rota"] = hand_off(office, now) or now + timedelta(days=7)
 

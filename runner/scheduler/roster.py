@@ -56,11 +56,3 @@ def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
     after = Rota(project.oncall, before.swaps, book.frozen(tx))
     return Turned(before.shifts(now, now + HORIZON), after.shifts(now, now + HORIZON))
 
-
-def renew(tx: sa.Connection, project: Project, now: datetime) -> None:
-    """Keep the past, and owe the news of a change to those whom it touches: both in the same transaction."""
-    turned = keep(tx, project, now)
-    if turned is not None:
-        from runner.scheduler import notices  # noqa: PLC0415 - letters are heavy, and rules change rarely
-
-        notices.turn(tx, project, turned, now)
