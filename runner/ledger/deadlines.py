@@ -103,6 +103,15 @@ _CLAIM = (
     )
 )
 
+_ENDED = ("outcome", "next_try_at", "run", "trouble", "message", "state", "ended_at")
+_END = (
+    _deadlines.update()
+    .where(_deadlines.c.pipeline == sa.bindparam("of"), _deadlines.c.period == sa.bindparam("about"))
+    .where(_deadlines.c.holder == sa.bindparam("by"))
+    .values({name: sa.bindparam(f"its_{name}", type_=_deadlines.c[name].type) for name in _ENDED})
+    .values(holder=None, held_since=None, lease_until=None, attempts=_deadlines.c.attempts - sa.bindparam("back"))
+)
+
 
 def _at(query: Any, key: tuple[str, str]) -> Any:
     return query.where(_deadlines.c.pipeline == key[0], _deadlines.c.period == key[1])
@@ -119,7 +128,7 @@ def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
         row = {name: getattr(deadline, name) for name in _OF_DEADLINE} | {"as_of": deadline.as_of.isoformat()}
         known = tx.execute(_FIND, _named(deadline.key)).first()
         if known is None:
-            tx.execute(_deadlines.insert().values(**row, state=State.OPEN, next_try_at=deadline.starts_at))
+            tx.execute(_deadlines.insert(), {**row, "state": State.OPEN, "next_try_at": deadline.starts_at})
             new += 1
         elif _untouched(known):
             again = {**row, "state": State.OPEN, "ended_at": None, "next_try_at": deadline.starts_at}
@@ -252,11 +261,9 @@ class Ending:
 
 def end(tx: sa.Connection, key: tuple[str, str], holder: str, ending: Ending) -> bool:
     """Note how the holder's attempt ended and free the deadline; False when another holds it by now."""
-    values: dict[str, Any] = {"holder": None, "held_since": None, "lease_until": None, **_values(ending)}
-    if not ending.counts:
-        values["attempts"] = sa.case((_deadlines.c.attempts > 0, _deadlines.c.attempts - 1), else_=0)
-    ended = _at(_deadlines.update(), key).where(_deadlines.c.holder == holder)
-    return tx.execute(ended.values(**values)).rowcount == 1
+    given = {f"its_{name}": value for name, value in _values(ending).items()}
+    given |= {"of": key[0], "about": key[1], "by": holder, "back": 0 if ending.counts else 1}
+    return tx.execute(_END, given).rowcount == 1
 
 
 def settle(tx: sa.Connection, key: tuple[str, str], ending: Ending) -> bool:
@@ -266,9 +273,10 @@ def settle(tx: sa.Connection, key: tuple[str, str], ending: Ending) -> bool:
 
 
 def _values(ending: Ending) -> dict[str, Any]:
+    """What an ending makes of an open deadline."""
     values: dict[str, Any] = {"outcome": ending.outcome, "next_try_at": ending.next_try_at, "run": ending.run}
     values |= {"trouble": ending.trouble, "message": ending.message}
-    return values | ({"state": State.MET, "ended_at": ending.at} if ending.met else {})
+    return values | {"state": State.MET if ending.met else State.OPEN, "ended_at": ending.at if ending.met else None}
 
 
 def miss(tx: sa.Connection, key: tuple[str, str], now: datetime) -> bool:

@@ -55,10 +55,10 @@ _DUE = (
     .order_by(_outbox.c.id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
-_NEXT_TRY = sa.select(sa.func.min(_outbox.c.next_try_at)).where(_outbox.c.next_try_at > _NOW)
-_NEXT_LAPSE = sa.select(sa.func.min(_outbox.c.lease_until)).where(
-    _outbox.c.next_try_at.is_not(None), _outbox.c.lease_until > _NOW
-)
+_NEXT_TRY = sa.select(
+    sa.func.min(sa.case((_outbox.c.next_try_at > _NOW, _outbox.c.next_try_at))),
+    sa.func.min(sa.case((_outbox.c.lease_until > _NOW, _outbox.c.lease_until))),
+).where(_outbox.c.next_try_at.is_not(None))
 
 
 def owe(tx: sa.Connection, letters: Iterable[Letter]) -> int:
@@ -124,7 +124,7 @@ def refused(tx: sa.Connection, numbers: Sequence[int], holder: str, refusal: Ref
 
 def next_try(tx: sa.Connection, now: datetime) -> datetime | None:
     """The next instant after now at which a message is to be tried, or the claim of one runs out."""
-    times = [tx.scalar(query, {"now": now}) for query in (_NEXT_TRY, _NEXT_LAPSE)]
+    times = tx.execute(_NEXT_TRY, {"now": now}).one()
     return min((at for at in times if at is not None), default=None)
 
 

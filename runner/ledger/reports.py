@@ -28,6 +28,8 @@ from runner.ledger.tables import records as _records
 from runner.ledger.tables import runs as _runs
 from runner.model import Decision, Figure, Finding, Status
 
+_NEWEST_FIRST = sa.select(_runs).order_by(_runs.c.started_at.desc(), _runs.c.run.desc())
+
 
 @dataclass(frozen=True)
 class Run:
@@ -190,7 +192,7 @@ class Ledger(Store):
 
     def runs(self, pipeline: str | None = None, period: str | None = None) -> tuple[Run, ...]:
         """Runs, newest first, of one pipeline or period or of all."""
-        query = sa.select(_runs).order_by(_runs.c.started_at.desc(), _runs.c.run.desc())
+        query = _NEWEST_FIRST
         if pipeline is not None:
             query = query.where(_runs.c.pipeline == pipeline)
         if period is not None:

@@ -35,8 +35,10 @@ def look(office: Office, now: datetime) -> None:
     with office.ledger.write() as tx:
         for task in waiting:
             _remind(tx, office, task, now)
-        _trouble(tx, office, waiting, now)
-        owing = _owing_at(tx, office, waiting, now)
+        open_ = incidents.opened(tx).values() if _trouble(tx, office, waiting, now) else ()
+        times = [duties.next_due(tx, now), *(next_look(one) for one in open_ if one.pipeline.startswith(PREFIX))]
+    times += [_remind_at(task, office.project.duties[task.due.duty]) for task in waiting]
+    owing = min((at for at in times if at is not None and at > now), default=None)
     office.notes["duties owe"] = owing
     office.notes["look at duties"] = min([now + AGAIN, *([owing] if owing else [])])
 
@@ -45,13 +47,6 @@ def next_owing(office: Office, now: datetime) -> datetime | None:
     """The next instant after now at which something about duties is owed if nothing happens, as last looked at."""
     at: datetime | None = office.notes.get("duties owe")
     return at if at is not None and at > now else None
-
-
-def _owing_at(tx: sa.Connection, office: Office, waiting: list[Task], now: datetime) -> datetime | None:
-    open_ = [incident for key, incident in incidents.opened(tx).items() if key[0].startswith(PREFIX)]
-    times = [duties.next_due(tx, now), *(next_look(incident) for incident in open_)]
-    times += [_remind_at(task, office.project.duties[task.due.duty]) for task in waiting]
-    return min((at for at in times if at is not None and at > now), default=None)
 
 
 def _take_evidence(office: Office, task: Task, now: datetime) -> bool:
@@ -101,25 +96,27 @@ def owner(tx: sa.Connection, project: Project, duty: Duty, now: datetime) -> str
     """Who owns a duty at an instant."""
     if duty.owner != ON_CALL:
         return duty.owner
-    rota = roster.rota_of(tx, project)
+    rota = roster.rota_of(tx, project, now - roster.RECENT)
     return rota.at(now).primary if rota else next(iter(project.people.engineers))
 
 
 # Overdue.
 
 
-def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: datetime) -> None:
+def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: datetime) -> bool:
+    """Open, escalate and close the incidents of duties; whether there are any."""
     overdue = {(PREFIX + task.due.duty, task.due.period): task for task in waiting if task.due.due_at <= now}
     open_ = {key: incident for key, incident in incidents.opened(tx).items() if key[0].startswith(PREFIX)}
     if not overdue and not open_:
-        return
-    seen = _Look(now, roster.rota_of(tx, office.project))
+        return False
+    seen = _Look(now, roster.rota_of(tx, office.project, now - roster.RECENT))
     for key in {**overdue, **open_}:
         task = overdue.get(key) or duties.find(tx, key[0].removeprefix(PREFIX), key[1])
         if task is not None and task.due.duty in office.project.duties:
             _advance(tx, office, open_.get(key) or opened(*key, now), task, seen)
         elif key in open_:  # the duty is gone from config/duties.yml; nothing can be said to anybody
             incidents.drop(tx, open_[key], now)
+    return True
 
 
 def _advance(tx: sa.Connection, office: Office, before: Incident, task: Task, look: _Look) -> None:

@@ -43,7 +43,7 @@ def announce(office: Office, now: datetime) -> None:
 def hand_off(office: Office, now: datetime) -> datetime | None:
     """When the next shift begins."""
     with office.ledger.read() as tx:
-        rota = roster.rota_of(tx, office.project)
+        rota = roster.rota_of(tx, office.project, now - roster.RECENT)
     return rota.at(now).end if rota else None
 
 

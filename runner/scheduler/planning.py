@@ -35,15 +35,21 @@ def plan(office: Office, now: datetime) -> int:
         return 0
     timetable, known = _timetable(office)
     digest = _digest(office, timetable)
-    with office.ledger.read() as tx:
-        written = _is_written(tx, digest if known else None, now)
-    new = 0
-    if not written:
-        with office.ledger.write() as tx:
-            new = _renew(tx, office, timetable, _Book(digest, known, now))
-        office.notes.pop("look at duties", None)
+    new, written = 0, office.notes.get("written")
+    if written is None or now - written[0] >= REFRESH or written[1:] != (digest, known):
+        new = _written(office, timetable, _Book(digest, known, now))
+        office.notes["written"] = (now, digest, known)
     office.notes["planned"] = now
     return new
+
+
+def _written(office: Office, timetable: Timetable, book: _Book) -> int:
+    with office.ledger.read() as tx:
+        if _is_written(tx, book.digest if book.known else None, book.now):
+            return 0
+    office.notes.pop("look at duties", None)
+    with office.ledger.write() as tx:
+        return _renew(tx, office, timetable, book)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from runner.plan.oncall import Rota, Shift
 
 #: How far ahead a change of the rota is announced.
 HORIZON = timedelta(days=366)
+#: How much of the past is read where only the present counts: more than the longest shift.
+RECENT = timedelta(days=60)
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,14 @@ class Turned:
     after: tuple[Shift, ...]
 
 
-def rota_of(tx: sa.Connection, project: Project) -> Rota | None:
-    """The rota as the ledger and config/oncall.yml have it; None where the project has no rota."""
+def rota_of(tx: sa.Connection, project: Project, since: datetime | None = None) -> Rota | None:
+    """The rota as the ledger and config/oncall.yml have it; None where the project has no rota.
+
+    With `since` the past before that instant is left out: of no use for who is on call now, and long after years.
+    """
     if project.oncall is None:
         return None
-    return Rota(project.oncall, book.swaps(tx), book.frozen(tx))
+    return Rota(project.oncall, book.swaps(tx), book.frozen(tx, since))
 
 
 def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
@@ -45,7 +50,7 @@ def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
     since = book.frozen_until(tx) or book.rules_since(tx) or now
     if now < since:
         return None
-    before = Rota(OnCall.model_validate_json(old), book.swaps(tx), book.frozen(tx))
+    before = Rota(OnCall.model_validate_json(old), book.swaps(tx), book.frozen(tx, since - RECENT))
     if old == new:
         if since < now and before.at(since).end <= now:
             book.freeze(tx, before.shifts(since, before.at(now).start))
@@ -53,6 +58,5 @@ def keep(tx: sa.Connection, project: Project, now: datetime) -> Turned | None:
     if since < now:
         book.freeze(tx, before.shifts(since, now))
     book.set_rules(tx, new, now)
-    after = Rota(project.oncall, before.swaps, book.frozen(tx))
+    after = Rota(project.oncall, before.swaps, book.frozen(tx, since - RECENT))
     return Turned(before.shifts(now, now + HORIZON), after.shifts(now, now + HORIZON))
-

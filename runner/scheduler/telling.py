@@ -35,11 +35,11 @@ def tell(office: Office, now: datetime) -> tuple[Incident, ...]:
     errors: list[Exception] = []
     with office.ledger.write() as tx:
         open_ = incidents.opened(tx)
-        rota = cache(lambda: roster.rota_of(tx, office.project))  # worked out once, and only if somebody must be told
+        # Worked out once, and only if somebody must be told.
+        rota = cache(lambda: roster.rota_of(tx, office.project, now - roster.RECENT))
         for owed in _seen(tx, open_, now):
             try:
-                with tx.begin_nested():
-                    told += _look(tx, office, owed, _Open(open_.get(owed.key), rota, now))
+                told += _look(tx, office, owed, _Open(open_.get(owed.key), rota, now))
             except Overtaken:
                 continue  # another scheduler was faster; what is left is seen at the next look
             except Exception as error:  # noqa: BLE001 - one bad deadline must not silence the others
@@ -69,7 +69,10 @@ def _look(tx: sa.Connection, office: Office, owed: Owed, seen: _Open) -> list[In
     if incident is None and (sighting.state is None or sighting.over):
         return []
     change = _advance(office, incident or opened(*owed.key, now), sighting, seen.rota(), now)
-    return [_keep(tx, office, change, owed, now)] if change.notices or change.incident != incident else []
+    if not change.notices and change.incident == incident:
+        return []
+    with tx.begin_nested():  # what is half written when something fails is taken back, and no more than that
+        return [_keep(tx, office, change, owed, now)]
 
 
 def _note(office: Office, told: Iterable[Incident]) -> None:
