@@ -447,13 +447,15 @@ class DiesAfterSending(Recorder):
 def test_a_letter_that_was_sent_but_not_noted_keeps_its_identity_and_its_company(ledger):
     """Later letters for the same person never travel under it: taken for a repeat, they would be lost."""
     entries = [pipeline(f"r{n}", "daily by 09:00") for n in range(5)]
-    later = Outcome(Status.FAILED, Trouble.CELL_FAILED, "Broken.", takes=6 * MINUTE)
+    later = Outcome(Status.FAILED, Trouble.CELL_FAILED, "Broken.", takes=12 * MINUTE)
     script = {(entry.name, SALES[1]): (later,) for entry in entries[1:]} | {("r0", SALES[1]): (FAILS,)}
     carrier = DiesAfterSending()
-    desk = office(ledger, project(*entries, settings=settings(runs_at_once=5)), Hands(ledger, script), carrier)
+    shop = project(*entries, settings=settings(runs_at_once=5))
+    desk = office(ledger, shop, Hands(ledger, script), carrier, lease=DAY)
     with pytest.raises(KeyboardInterrupt):
         drive(desk, MIDNIGHT, START + 10 * MINUTE)
-    drive(desk, START + 6 * MINUTE, START + 5 * MINUTE + post.LEASE)
+    assert carrier.sent[0].now + post.LEASE < START + 12 * MINUTE
+    tick(desk, START + 12 * MINUTE)  # the first is to be sent again, with four that are new
     identities = [sent.parcel.message_id for sent in carrier.sent]
     assert Counter(sent.parcel.message.subject.partition(":")[0] for sent in carrier.sent) == {
         "Failed": 2,
@@ -732,6 +734,23 @@ def test_a_changed_rhythm_leaves_no_duty_behind(ledger):
 
 
 # The next look.
+
+
+def test_the_next_look_is_at_the_next_try_of_a_letter(ledger):
+    """Also while another scheduler that died holds one that is long due, and when that one's claim runs out."""
+    carrier = Recorder(broken={"ann@engineer.example"})
+    desk = office(ledger, project(), Hands(ledger, {SALES: (FAILS,)}), carrier)
+    drive(desk, MIDNIGHT, START + 5 * MINUTE)
+    with ledger.write() as tx:
+        (letter,) = outbox.between(tx, MIDNIGHT, NOON)
+        outbox.owe(tx, [replace(letter, key="another", message_id="<another@x>")])
+    now = START + 5 * MINUTE + 10 * SECOND
+    with ledger.write() as tx:
+        found = [one for one in outbox.due(tx, now) if one.key == "another"]
+        outbox.claim(tx, found, "dead", now, now + 90 * SECOND)
+    assert next_tick(desk, now) == START + 6 * MINUTE
+    tick(desk, START + 6 * MINUTE)
+    assert next_tick(desk, START + 6 * MINUTE) == now + 90 * SECOND
 
 
 @pytest.mark.parametrize("outcome", [FINE, FAILS, PASSES, HOLDS, HANGS])

@@ -182,9 +182,9 @@ def acknowledge(incident: Incident, who: str, now: datetime) -> Change:
     return Change(done, events=(f"{who} acknowledged it",))
 
 
-def next_look(incident: Incident) -> datetime | None:
-    """The next instant at which an open incident owes something if nothing else happens."""
-    times = [at for at in (incident.next_step_at, incident.next_word_at) if at is not None]
+def next_look(incident: Incident, now: datetime) -> datetime | None:
+    """The next instant after now at which an open incident owes something if nothing else happens."""
+    times = [at for at in (incident.next_step_at, incident.next_word_at) if at is not None and at > now]
     return min(times) if incident.open and times else None
 
 

@@ -36,7 +36,7 @@ def look(office: Office, now: datetime) -> None:
         for task in waiting:
             _remind(tx, office, task, now)
         open_ = incidents.opened(tx).values() if _trouble(tx, office, waiting, now) else ()
-        times = [duties.next_due(tx, now), *(next_look(one) for one in open_ if one.pipeline.startswith(PREFIX))]
+        times = [duties.next_due(tx, now), *(next_look(one, now) for one in open_ if one.pipeline.startswith(PREFIX))]
     times += [_remind_at(task, office.project.duties[task.due.duty]) for task in waiting]
     owing = min((at for at in times if at is not None and at > now), default=None)
     office.notes["duties owe"] = owing

@@ -86,7 +86,7 @@ def next_tick(office: Office, now: datetime) -> datetime:
             times.append(next_change(owed, telling.circumstances(tx, office, owed), now))
             times.append(work.give_up_at(office, owed, now))
         open_ = incidents.opened(tx).values()
-    times += [next_look(incident) for incident in open_]
+    times += [next_look(incident, now) for incident in open_]
     if open_:
         times.append(notices.hand_off(office, now))
     times.append(now + planning.REFRESH)
