@@ -127,7 +127,7 @@ def test_only_a_held_report_can_be_approved_or_its_pdf_be_sent_by_hand():
     """A failed one has no proven PDF: neither the command nor the path is offered."""
     approve = 'runner approve 20171116T120000-48853c --by engineer_a --because "REASON"'
     pdf = f"{SITUATION.folder}/aggregate_profit.pdf"
-    held = of_trouble(state="held")
+    held = of_trouble(state="held", held=True)
     assert approve in commands(held)
     assert pdf in [target for _, target in held.links]
     assert "investors" in next(words for words, target in held.links if target == pdf)
@@ -198,9 +198,9 @@ def test_the_last_reminder_says_that_it_is_the_last():
 
 def test_a_hand_off_says_whose_it_was_and_whether_it_was_acknowledged():
     """The new primary knows how it stands."""
-    taken = alerts.hand_off(SITUATION, "Engineer A", acknowledged=True)
+    taken = alerts.hand_off(replace(SITUATION, acknowledged_by="Engineer A"), "Engineer A")
     assert "Engineer A had acknowledged it" in taken.closing
-    assert "nobody had acknowledged it" in alerts.hand_off(SITUATION, "Engineer A", acknowledged=False).closing
+    assert "nobody had acknowledged it" in alerts.hand_off(SITUATION, "Engineer A").closing
     assert taken.headline.startswith("This incident is yours now.")
 
 
@@ -217,7 +217,7 @@ def test_good_news_asks_for_nothing():
         lambda s: alerts.trouble(s, "primary", QUARTER),
         lambda s: alerts.escalation(s, "secondary", ("A",)),
         lambda s: alerts.reminder(s, "primary", 1, 3),
-        lambda s: alerts.hand_off(s, "A", acknowledged=True),
+        lambda s: alerts.hand_off(s, "A"),
         lambda s: alerts.recovered(s, "It came."),
         lambda s: alerts.closed(s, "A", "So."),
         lambda s: alerts.delay(s, DUE, COMPANY),

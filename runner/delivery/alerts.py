@@ -54,6 +54,8 @@ class Situation:
     owners: str = ""
     command: str = "runner"
     drill: bool = False
+    held: bool = False  # the run is made and proven, and waits for a person, be it in time or late
+    acknowledged_by: str = ""  # a name
 
 
 # --- time in words ---
@@ -106,9 +108,9 @@ def reminder(situation: Situation, role: str, number: int, of: int, by: str = _S
     return replace(message, closing=f"You get this as {role}. This is reminder {number} of {of}.{last}")
 
 
-def hand_off(situation: Situation, from_name: str, *, acknowledged: bool, by: str = _SOMEBODY) -> Message:
+def hand_off(situation: Situation, from_name: str, by: str = _SOMEBODY) -> Message:
     """To the new primary, when a shift ends in the middle of an incident."""
-    stand = f"{from_name} had acknowledged it" if acknowledged else "nobody had acknowledged it"
+    stand = f"{situation.acknowledged_by or 'nobody'} had acknowledged it"
     message = _incident(situation, f"This incident is yours now. {situation.sentence}", by, "Handed to you: ")
     return replace(message, closing=f"You are on call since the hand-off from {from_name}; {stand}.")
 
@@ -190,7 +192,7 @@ def _commands(situation: Situation, by: str) -> Iterable[tuple[str, str]]:
     yield "Acknowledge, so that nobody else is woken", f"{command} ack {situation.incident} --by {who}"
     if situation.run:
         yield "Look at what happened", f"{command} logs {run}"
-    if situation.run and situation.state == "held":
+    if situation.run and situation.held:
         yield "Approve, if the figures are right", f'{command} approve {run} --by {who} --because "REASON"'
     if situation.as_of:
         experiment = f" --experiment {_quoted(situation.experiment)}" if situation.experiment else ""
@@ -212,7 +214,7 @@ def _links(situation: Situation) -> Iterable[tuple[str, str]]:
         return
     yield "Notebook as far as it ran, and everything else", situation.folder
     to = f"to {_readers(situation)}"
-    if situation.state == "held":
+    if situation.held:
         yield f"Deliver by hand, if approving cannot: this PDF {to}", f"{situation.folder}/{situation.pipeline}.pdf"
     yield f"Deliver by hand: what you have checked of these charts, {to}", f"{situation.folder}/charts"
 

@@ -27,6 +27,10 @@ class State(StrEnum):
     LATE = "late"
 
 
+#: Ways of being late that pass into one another without anybody's doing.
+_MOVING = frozenset({"under way", "waiting", "trying again", "not started"})
+
+
 class Kind(StrEnum):
     """The messages that an incident can owe."""
 
@@ -57,8 +61,9 @@ class Sighting:
 
     @property
     def topic(self) -> str:
-        """What is told once."""
-        return f"{self.state}, {self.cause}" if self.cause else str(self.state)
+        """What is told once: late is late however far the work is, unless it failed or a person must decide."""
+        moving = self.state is State.LATE and self.cause in _MOVING
+        return f"{self.state}, {self.cause}" if self.cause and not moving else str(self.state)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Threads:
     def __init__(self, ctx: Ctx) -> None:
         self._ctx = ctx
         self._at_work: dict[str, _Shift] = {}
-        self._ended: queue.SimpleQueue[tuple[str, Made | Exception]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[str, Made | Exception, datetime]] = queue.SimpleQueue()
 
     @property
     def busy(self) -> tuple[Order, ...]:
@@ -62,21 +62,23 @@ class Threads:
         pipeline = self._ctx.project.pipelines[deadline.pipeline]
         job = Job(pipeline, deadline.as_of.isoformat(), deadline.experiment)
         try:
-            self._ended.put((order.token, produce(job, replace(self._ctx, stop=stop))))
+            made: Made | Exception = produce(job, replace(self._ctx, stop=stop))
         except Exception as error:  # noqa: BLE001 - whatever it is, the attempt has ended and must be told
-            self._ended.put((order.token, error))
+            made = error
+        # The instant of the end, not that of the look which finds it: a second may be the difference to late.
+        self._ended.put((order.token, made, self._ctx.clock.now()))
 
-    def finished(self, now: datetime) -> tuple[Done, ...]:
+    def finished(self, now: datetime) -> tuple[Done, ...]:  # noqa: ARG002 - a simulated crew needs it
         """The attempts that ended since this was asked last. Asks those to end that somebody cancelled."""
         for shift in self._at_work.values():
             shift.cancelled = shift.cancelled or heed(self._ctx.ledger, *shift.order.deadline.key, shift.stop)
         ended = []
         while not self._ended.empty():
-            token, made = self._ended.get()
+            token, made, at = self._ended.get()
             shift = self._at_work.pop(token)
             shift.thread.join()
             shift.stop.close()
-            ended.append(_done(shift, made, now))
+            ended.append(_done(shift, made, at))
         return tuple(ended)
 
     def next_end(self) -> datetime | None:

@@ -74,6 +74,12 @@ def about(key: Key) -> About:
     return About(f"incident/{key}", str(key.notice.kind), key.at, key.incident.number)
 
 
+def name_of(project: Project, who: str | None) -> str:
+    """The name of an engineer by key; the key itself of one who has left; nothing of nobody."""
+    engineer = project.people.engineers.get(who or "")
+    return engineer.name if engineer else who or ""
+
+
 def owners(project: Project, pipeline: Pipeline) -> str:
     """Both owners by name, and why these two."""
     engineers, owned = project.people.engineers, pipeline.owners

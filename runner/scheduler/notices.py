@@ -25,6 +25,8 @@ from runner.scheduler.office import Office
 from runner.scheduler.roster import Turned
 
 CONFIG, BEAT = "config", "heartbeat"
+_TOUCHES = "touches"  # in an entry that names nobody: whom a change of it concerns
+_EVERYBODYS = {"time_zone", "attempts", "retry_after", "run_limit", "runs_at_once", "alerts", "heartbeat"}
 _MOST = 12  # changes that one message lists
 
 
@@ -113,14 +115,30 @@ def snapshot(project: Project) -> dict[str, Any]:
         "pipeline": {name: pipeline.model_dump(mode="json") for name, pipeline in project.pipelines.items()},
         "duty": {name: duty.model_dump(mode="json") for name, duty in project.duties.items()},
         "engineer": {name: engineer.model_dump(mode="json") for name, engineer in project.people.engineers.items()},
+        "readers": {name: _reading(project, name) for name in project.people.readers},
+        "settings": {"all": _common(project)},
     }
+
+
+def _reading(project: Project, name: str) -> dict[str, Any]:
+    """One list of readers, and the owners of the reports that go to it."""
+    owned = [pipeline.owners for pipeline in project.pipelines.values() if name in pipeline.readers]
+    owners = sorted({who for owner in owned for who in (owner.primary, owner.secondary)})
+    return {"people": [person.email for person in project.people.readers[name]], _TOUCHES: owners}
+
+
+def _common(project: Project) -> dict[str, Any]:
+    """What is everybody's: how trouble is told, how often is tried, which days are business days."""
+    said = project.settings.model_dump(mode="json", include=_EVERYBODYS)
+    days = project.holidays.model_dump(mode="json", include={"business_calendar", "no_business", "business"})
+    return {**said, **days, _TOUCHES: sorted(project.people.engineers)}
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[set[str], str]]:
     """(those whom it touches, one line) for every entry that is new, gone or different."""
     found = []
-    for kind in new:
-        before, after = old.get(kind, {}), new[kind]
+    for kind in (kind for kind in new if kind in old):
+        before, after = old[kind], new[kind]
         for name in sorted({*before, *after}):
             said = _difference(before.get(name), after.get(name))
             if said:
@@ -132,7 +150,8 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[set[st
 def _difference(before: Any, after: Any) -> str:
     if before is None or after is None:
         return "" if before is after else "is new" if before is None else "is gone"
-    parts = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    keys = {*before, *after} - {_TOUCHES}
+    parts = [key for key in sorted(keys) if before.get(key) != after.get(key)]
     shown = [f"{key} was {_short(before.get(key))}, is {_short(after.get(key))}" for key in parts]
     return "; ".join(shown)
 
@@ -149,6 +168,8 @@ def _named(name: str, kind: str, entry: Any) -> set[str]:
     if kind == "engineer":
         return {name}
     owners = entry.get("owners") or {}
+    if _TOUCHES in entry:
+        return set(entry[_TOUCHES])
     return {who for who in (owners.get("primary"), owners.get("secondary"), entry.get("owner")) if who}
 
 

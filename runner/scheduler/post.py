@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from runner.delivery.alerts import grouped
-from runner.delivery.channels import Parcel
+from runner.delivery.channels import MAIL, Parcel
 from runner.delivery.messages import Message
 from runner.errors import DeliveryFailed
 from runner.ledger import outbox
@@ -22,6 +22,8 @@ from runner.scheduler.office import Office
 LEASE = timedelta(minutes=5)  # longer than the longest send
 #: How long a letter is tried. After that the next in line has long been told.
 PATIENCE = timedelta(hours=24)
+#: Messages of one look: few on channels that may be dead, so that leases are prolonged in time.
+MOST_MAIL, MOST_PAGES = 200, 3
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -68,14 +70,22 @@ def _claimed(office: Office, now: datetime) -> tuple[Bag, ...]:
         if not outbox.due(tx, now, 1):
             return ()
     with office.ledger.write() as tx:
-        due = outbox.due(tx, now)
-        mine = set(outbox.claim(tx, due, office.holder, now, now + LEASE))
-        bags = _bags([letter for letter in due if letter.id in mine], office.project.settings.alerts.group_from)
+        bags = _few(_bags(outbox.due(tx, now), office.project.settings.alerts.group_from))
+        wanted = [letter for bag in bags for letter in bag.letters]
+        mine = set(outbox.claim(tx, wanted, office.holder, now, now + LEASE))
+        bags = tuple(bag for bag in bags if mine.issuperset(bag.numbers))
         for bag in bags:
             # A letter that was tried keeps its company and its identity: its first try may have arrived all the same.
             if bag.letters[0].bundle is None:
                 outbox.bind(tx, bag.numbers, bag.letters[0].message_id)
     return bags
+
+
+def _few(bags: tuple[Bag, ...]) -> tuple[Bag, ...]:
+    """As many as one look may send; the others wait for the next."""
+    mail = [bag for bag in bags if bag.letters[0].channel == MAIL][:MOST_MAIL]
+    pages = [bag for bag in bags if bag.letters[0].channel != MAIL][:MOST_PAGES]
+    return (*mail, *pages)
 
 
 def _bags(letters: Sequence[Letter], most: int) -> tuple[Bag, ...]:

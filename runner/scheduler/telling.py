@@ -171,6 +171,8 @@ def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed
         owners=letters.owners(office.project, pipeline),
         command=office.command,
         drill=office.drill,
+        held=owed.outcome == "held" and owed.holder is None,
+        acknowledged_by=letters.name_of(office.project, incident.acknowledged_by),
     )
 
 
@@ -186,7 +188,8 @@ def _words(incident: Incident, owed: Owed) -> dict[str, str]:
 
 def _kinds(incident: Incident, owed: Owed) -> tuple[str, ...]:
     """What the runbook is asked, most telling first: the very trouble, then the state and its cause."""
-    said = (owed.trouble, "held" if owed.outcome == "held" else None, _cause(incident), incident.state)
+    idle = owed.holder is None and not owed.attempts  # late because it never started is answered as `not started`
+    said = (owed.trouble, "held" if owed.outcome == "held" else None, "not started" if idle else None, incident.state)
     # A run can fail for a reason that is no kind of its own; the notebook is then the place to look.
     return (*(kind for kind in said if kind in KINDS), str(Trouble.CELL_FAILED))
 
@@ -198,12 +201,6 @@ def filled(text: str, words: Mapping[str, str]) -> str:
         return re.sub(r"\b[A-Z]+\b", lambda found: words.get(found[0]) or found[0], span[0])
 
     return re.sub(r"`[^`\n]+`", fill, text)
-
-
-def _cause(incident: Incident) -> str | None:
-    """Late because it never started is answered by what answers `not started`."""
-    topic = incident.topics[-1] if incident.topics else ""
-    return "not started" if topic.endswith((", not started", ", waiting")) else None
 
 
 def _holds(tx: sa.Connection, office: Office, pipeline: Pipeline) -> str:
@@ -259,7 +256,7 @@ def _message(office: Office, incident: Incident, notice: Notice, situation: Situ
     if notice.kind is Kind.HAND_OFF:
         before = notice.after[0] if notice.after else ""
         said = names[before].name if before in names else "the engineer before"
-        return alerts.hand_off(situation, said, acknowledged=incident.acknowledged_by is not None, by=who)
+        return alerts.hand_off(situation, said, who)
     if notice.kind is Kind.MISSED:
         return alerts.closed(situation, "The scheduler", incident.sentence)
     return alerts.recovered(situation, incident.sentence)
