@@ -199,9 +199,10 @@ def test_the_last_reminder_says_that_it_is_the_last():
 def test_a_hand_off_says_whose_it_was_and_whether_it_was_acknowledged():
     """The new primary knows how it stands."""
     taken = alerts.hand_off(replace(SITUATION, acknowledged_by="Engineer A"), "Engineer A")
-    assert "Engineer A had acknowledged it" in taken.closing
+    assert "Ask Engineer A how it stands" in taken.closing
     assert "nobody had acknowledged it" in alerts.hand_off(SITUATION, "Engineer A").closing
-    assert taken.headline.startswith("This incident is yours now.")
+    assert alerts.hand_off(SITUATION, "Engineer A").headline.startswith("This incident is yours now.")
+    assert taken.headline.startswith("Engineer A is at this")
 
 
 def test_good_news_asks_for_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from itertools import pairwise
@@ -325,3 +326,13 @@ class TestInputs:
         entry, source = pipeline("daily by 10:00"), pipeline("by 09:00 next business day")
         saturday = deadline_of(entry, SETTINGS, NYSE, date(2017, 11, 25))
         assert input_of(saturday, entry, source, SETTINGS, NYSE) is None
+
+
+def test_of_a_closed_day_nothing_is_owed():
+    """The shops stay shut on Christmas Day: no report about it is promised, and those of the days beside it are."""
+    closed = replace(NYSE, closed=("12-25", "2017-12-27"))
+    first, last = datetime(2017, 12, 24, tzinfo=UTC), datetime(2018, 1, 1, tzinfo=UTC)
+    growth = pipeline("daily by 10:00")
+    found = [deadline.period for deadline in deadlines_of(growth, SETTINGS, closed, first, last)]
+    assert found == ["2017-12-23", "2017-12-24", "2017-12-26", "2017-12-28", "2017-12-29", "2017-12-30"]
+    assert deadline_of(growth, SETTINGS, closed, date(2017, 12, 25)) is None

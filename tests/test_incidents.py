@@ -292,14 +292,14 @@ def test_an_acknowledgement_stops_everything_and_the_first_one_counts():
     assert found.look(RISKY, WATCH, T0 + 999 * MINUTE) == ()
 
 
-def test_a_new_state_is_told_to_all_who_are_in_it_even_when_somebody_is_at_it():
-    """At risk becomes late: whoever was told before is told of it, and nobody is woken for want of an answer."""
+def test_a_new_state_is_told_to_the_one_who_is_at_it_and_to_nobody_else():
+    """At risk becomes late: whoever acknowledged is told of it, and nobody else is woken."""
     found = teller()
     found.look(RISKY, WATCH, T0)
     found.look(RISKY, WATCH, T0 + 15 * MINUTE)
     found.incident = acknowledge(found.incident, "bob", T0 + 16 * MINUTE).incident
     told = found.look(LATE, WATCH, T0 + 60 * MINUTE)
-    assert [notice.person for notice in told if notice.kind is Kind.TROUBLE] == ["ann", "bob"]
+    assert [notice.person for notice in told if notice.kind is Kind.TROUBLE] == ["bob"]
     assert found.look(LATE, WATCH, T0 + 90 * MINUTE) == ()
 
 

@@ -79,7 +79,7 @@ def test_due_lists_what_the_calendar_promises(small):
         (("done", "audi", "--by", "bob", "--evidence", "x"), "No duty is called 'audi'. Did you mean 'audit'?"),
         (("done", "audit", "--by", "bob"), "What shows that it was done?"),
         ((*ONE_DAY, "--fault", "good@2017-11-12=fire"), "names no fault"),
-        ((*ONE_DAY, "--fault", "good@2017=held"), "owes no report for"),
+        ((*ONE_DAY, "--fault", "good@2017=held"), "owes no report"),
         (("watch", "--tell", "env:NOWHERE_TO_GO"), "has no address"),
         (("serve", "--every", "soon"), "--every 'soon' is no length of time."),
     ],

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from runner import config
+from runner.commands.service import clock_of
 from runner.ledger import Ledger, deadlines
 from tests.small_projects import SETTINGS, change, finished, mails, project, runner, start, write
 from tests.test_plan_commands import ONCALL, lines
@@ -139,3 +141,30 @@ def test_two_schedulers_make_a_report_once(small):
     assert sum(len(lines(out)[0]["started"]) for out in outs) == 1
     assert len(finished(small)) == 1
     assert len(mails(small)) == 2
+
+
+def test_time_does_not_go_back(small):
+    """A look earlier than the last one is refused with a remedy, and `status` says that it is a look back."""
+    assert runner(small, "tick", "--now", "2017-11-16T10:00")[0] == 0
+    code, _, err = runner(small, "tick", "--now", "2017-11-15T10:00")
+    assert code == 2
+    assert "time does not go back" in err
+    assert "This is a look back" in runner(small, "status", "--now", "2017-11-15T10:00")[1]
+
+
+def test_a_tick_that_fails_says_so_to_cron(small):
+    """A step that cannot be taken is logged, and the exit code is not that of success."""
+    assert runner(small, "tick", "--now", "2017-11-16T10:00")[0] == 0
+    with sqlite3.connect(small / "reports/ledger.sqlite") as book:
+        book.execute("DROP TABLE outbox")
+    code, _, err = runner(small, "tick", "--now", "2017-11-16T10:01")
+    assert code == 1
+    assert "tick failed" in err
+
+
+def test_the_clock_of_a_scheduler_is_read_anew_each_time():
+    """Without --now the machine's clock counts, also after the machine slept; with it, time goes on from there."""
+    real, told = clock_of(None), clock_of(datetime(2017, 11, 16, tzinfo=UTC))
+    before = datetime.now(UTC)
+    assert before <= real.now() <= datetime.now(UTC)
+    assert told.now() - datetime(2017, 11, 16, tzinfo=UTC) < timedelta(minutes=1)

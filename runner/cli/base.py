@@ -76,7 +76,9 @@ def day_of(project: Project, first: str, last: str, now: str, *, days: int) -> t
     zone = project.settings.time_zone
     start = instant_of(first or now, zone, "--from")
     end = instant_of(last, zone, "--to") if last else start + timedelta(days=days)
-    if end <= start:
+    if end == start:
+        raise UsageError("The span is empty: --to is not included.", "Take a later --to.")
+    if end < start:
         raise UsageError("The span ends before it begins.", "Exchange --from and --to.")
     if end - start > timedelta(days=366 * 20):
         raise UsageError("The span is longer than twenty years.", "Take a shorter one.")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli.base import AsJson, Now, app, instant_of, load, seconds_of
+
+if TYPE_CHECKING:
+    from runner.config import Project
+
+
+def moment(project: Project, now: str) -> datetime | None:
+    """The instant that --now names; None where it is not said."""
+    return instant_of(now, project.settings.time_zone) if now else None
 
 
 @app.command("tick")
@@ -17,7 +26,7 @@ def tick_command(context: typer.Context, now: Now = "", as_json: AsJson = False)
     from runner.commands import service  # noqa: PLC0415
 
     project = load(context)
-    raise typer.Exit(service.one_tick(project, instant_of(now, project.settings.time_zone), as_json=as_json))
+    raise typer.Exit(service.one_tick(project, moment(project, now), as_json=as_json))
 
 
 @app.command("serve")
@@ -30,8 +39,7 @@ def serve_command(
     from runner.commands import service  # noqa: PLC0415
 
     project = load(context)
-    at = instant_of(now, project.settings.time_zone)
-    raise typer.Exit(service.serve(project, at, seconds_of(every, "--every")))
+    raise typer.Exit(service.serve(project, moment(project, now), seconds_of(every, "--every")))
 
 
 WATCH = """Listen for the scheduler's heartbeats, on another machine, and tell when they stop.

@@ -20,6 +20,7 @@ from runner.plan.incidents import Incident
 from runner.plan.oncall import Rota, Shift
 from runner.scheduler import planning, roster, telling
 from runner.scheduler.begins import begins_of
+from runner.scheduler.letters import name_of
 from runner.scheduler.office import Office, timetable_of
 from runner.scheduler.opening import onlooker
 from runner.scheduler.sightings import sight
@@ -110,6 +111,8 @@ def status(project: Project, now: datetime, *, as_json: bool) -> int:
     for incident in duties:
         screen.say(f"! Incident {incident.number}: {incident.sentence}")
     screen.say("")
+    if not standing:
+        screen.say("Nothing is due today or tomorrow.")
     rows = [_standing_row(item, office.zone) for item in standing]
     screen.table(rows, ("due", "report", "period", "state", "responsible"))
     for item in standing:
@@ -122,10 +125,9 @@ def status(project: Project, now: datetime, *, as_json: bool) -> int:
 def _on_call(office: Office, shift: Shift | None) -> tuple[str, ...]:
     if shift is None:
         return ()
-    names = office.project.people.engineers
-    then = f", then {names[shift.secondary].name}" if shift.secondary else ""
+    then = f", then {name_of(office.project, shift.secondary)}" if shift.secondary else ""
     until = f"{shift.end.astimezone(office.zone):%a %d %b %H:%M}"
-    return (f"On call until {until}: {names[shift.primary].name}{then}.",)
+    return (f"On call until {until}: {name_of(office.project, shift.primary)}{then}.",)
 
 
 def _standing(tx: sa.Connection, office: Office, now: datetime) -> list[Standing]:
@@ -169,13 +171,11 @@ def _stand(tx: sa.Connection, office: Office, owed: Owed, look: _Look) -> Standi
 
 def _responsible(project: Project, pipeline: Pipeline | None, look: _Look) -> str:
     """Whoever acknowledged the trouble; else whoever is on call; else the owner."""
-    names = project.people.engineers
     if look.incident and look.incident.acknowledged_by:
-        who = look.incident.acknowledged_by
-        return f"{names[who].name if who in names else who} (acknowledged)"
+        return f"{name_of(project, look.incident.acknowledged_by)} (acknowledged)"
     if look.rota:
-        return f"{names[look.rota.at(look.now).primary].name} (on call)"
-    return f"{names[pipeline.owners.primary].name} (owner)" if pipeline else ""
+        return f"{name_of(project, look.rota.at(look.now).primary)} (on call)"
+    return f"{name_of(project, pipeline.owners.primary)} (owner)" if pipeline else ""
 
 
 def _standing_plain(item: Standing, now: datetime) -> dict[str, Any]:
@@ -202,7 +202,10 @@ def _warnings(tx: sa.Connection, office: Office, now: datetime) -> list[str]:
     """What is wrong with the scheduler itself."""
     mark = journal.mark(tx, WATERMARK)
     said = []
-    if mark is None or mark.at is None:
+    if mark is not None and mark.at is not None and mark.at > now + SILENT:
+        at = f"{mark.at.astimezone(office.zone):%a %d %b %Y %H:%M}"
+        said.append(f"This is a look back: the scheduler has looked at {at} already.")
+    elif mark is None or mark.at is None:
         said.append("No scheduler has looked at this project yet: start one with `runner serve`.")
     elif now - mark.at > SILENT:
         at = f"{mark.at.astimezone(office.zone):%a %d %b %H:%M}"

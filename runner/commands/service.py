@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,21 @@ from runner import config
 from runner.commands.signals import INTERRUPTED, Bell, heard
 from runner.config import Project
 from runner.delivery.channels import Channels
-from runner.errors import ConfigError
-from runner.ledger import Ledger
+from runner.errors import ConfigError, DeliveryFailed, UsageError
+from runner.ledger import Ledger, journal
 from runner.report import shelf
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx
 from runner.scheduler import work
 from runner.scheduler.office import LEASE, Office
 from runner.scheduler.opening import open_office
-from runner.scheduler.tick import Look, tick
+from runner.scheduler.tick import WATERMARK, Look, tick
 from runner.screen import screen_for
 
 #: Seconds that runs have for ending and keeping what there is, once the scheduler is told to stop.
 GRACE = 30.0
+#: How far the clock may be behind the last look: two machines never agree to the second.
+BACK = timedelta(minutes=1)
 #: Seconds between two looks, at most, while a run is under way.
 BUSY = 0.5
 
@@ -44,6 +46,20 @@ def logger(*, terminal: bool) -> Callable[..., Any]:
     return told
 
 
+@dataclass(frozen=True)
+class WallClock(Clock):
+    """The clock of the machine, read anew each time: a scheduler must notice that its machine slept."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        return _now()
+
+
+def clock_of(now: datetime | None) -> Clock:
+    """The machine's clock, or one that begins at a given instant and goes on from there."""
+    return WallClock(_now()) if now is None else Clock(now)
+
+
 @dataclass
 class Service:
     """A scheduler at work on a project, which it reads anew when its config changes."""
@@ -55,6 +71,8 @@ class Service:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger.open(self.project.ledger)
+        self.failures = 0
+        self._forward()
         self.seen = _stamps(self.project.folder)
         self.office = self._open(self.project)
 
@@ -63,6 +81,23 @@ class Service:
         ctx = Ctx(project, self.ledger, self.clock, self.stop, lambda _: None, LEASE)
         return open_office(ctx, Channels(project, os.environ), log=self.log)
 
+    def _forward(self) -> None:
+        """Time does not go back: what was told, met and frozen since would be told again, or never.
+
+        A rehearsal is refused; on the machine's clock it is only said, for a scheduler that does not start is worse.
+        """
+        with self.ledger.read() as tx:
+            last = journal.mark(tx, WATERMARK)
+        if last is None or last.at is None or self.clock.now() >= last.at - BACK:
+            return
+        if isinstance(self.clock, WallClock):
+            self.log("the clock went back", looked_at=last.at)
+            return
+        raise UsageError(
+            f"The scheduler has looked at {last.at:%Y-%m-%d %H:%M} UTC already; time does not go back.",
+            "Take a later --now, or another ledger (the key `ledger` in config/settings.yml).",
+        )
+
     def look(self) -> Look:
         """One tick; whatever goes wrong in it is logged, and the next one tries again."""
         now = self.clock.now()
@@ -70,6 +105,7 @@ class Service:
             self._renew_config()
             return tick(self.office, now)
         except Exception as error:  # noqa: BLE001 - one bad look must not end the line
+            self.failures += 1
             self.log("tick failed", error=f"{type(error).__name__}: {error}")
             return Look(now)
 
@@ -105,10 +141,10 @@ def _stamps(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in files if path.is_file()}
 
 
-def one_tick(project: Project, now: datetime, *, as_json: bool) -> int:
+def one_tick(project: Project, now: datetime | None, *, as_json: bool) -> int:
     """One look; what it starts is waited for, each within its limit, while lateness is watched on."""
     with heard(Stop()) as stop:
-        service = Service(project, Clock(now), stop, logger(terminal=sys.stderr.isatty()))
+        service = Service(project, clock_of(now), stop, logger(terminal=sys.stderr.isatty()))
         looks = [service.look()]
         while service.office.crew.busy and not stop.asked:
             service.wait(0.5)
@@ -122,15 +158,17 @@ def one_tick(project: Project, now: datetime, *, as_json: bool) -> int:
         "incidents": sorted({incident.number for look in looks for incident in look.incidents}),
         "sent": sum(look.sent for look in looks),
     }
-    said = f"{len(total['started'])} runs started, {total['ended']} ended, {total['sent']} messages sent."  # type: ignore[arg-type]
+    began = len(total["started"])  # type: ignore[arg-type]
+    runs = f"{began} run{'' if began == 1 else 's'} started, {total['ended']} ended"
+    said = f"{runs}, {total['sent']} message{'' if total['sent'] == 1 else 's'} about trouble and duties sent."
     screen_for(as_json=as_json, total=0).line(total, said)
-    return INTERRUPTED if told_to_end else 0
+    return INTERRUPTED if told_to_end else 1 if service.failures else 0
 
 
-def serve(project: Project, now: datetime, every: float) -> int:
+def serve(project: Project, now: datetime | None, every: float) -> int:
     """Tick until told to stop."""
     with heard(Stop()) as stop:
-        service = Service(project, Clock(now), stop, logger(terminal=sys.stderr.isatty()))
+        service = Service(project, clock_of(now), stop, logger(terminal=sys.stderr.isatty()))
         service.log("scheduler begins", project=project.settings.company, every=every)
         while not stop.asked:
             began = time.monotonic()
@@ -160,7 +198,11 @@ def watch(post: Post) -> int:
     """Listen for signs of life, and tell when they stop."""
     from runner.delivery import channels, watch  # noqa: PLC0415 - only the other machine needs it
 
-    log, teller = logger(terminal=sys.stderr.isatty()), channels.teller(post.tell, os.environ)
+    log = logger(terminal=sys.stderr.isatty())
+    try:
+        teller = channels.teller(post.tell, os.environ)
+    except DeliveryFailed as error:
+        raise UsageError(error.what, "Say it as --tell env:NAME, where NAME holds an address.") from error
 
     def tell(text: str) -> None:
         log("telling", text=text)

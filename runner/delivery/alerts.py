@@ -54,6 +54,8 @@ class Situation:
     owners: str = ""
     command: str = "runner"
     drill: bool = False
+    charts: bool = False  # whether the run left any
+    dependents: str = ""  # what rests on this report, and by when that was promised
     held: bool = False  # the run is made and proven, and waits for a person, be it in time or late
     acknowledged_by: str = ""  # a name
 
@@ -90,8 +92,10 @@ def local(instant: datetime, zone: ZoneInfo) -> str:
 def trouble(situation: Situation, to: str, acknowledged_within: timedelta, by: str = _SOMEBODY) -> Message:
     """The first word of an incident; `to` is the addressee's role, `by` their key in people.yml."""
     message = _incident(situation, situation.sentence, by)
-    closing = f"You get this as {to}. If nobody acknowledges it within {span(acknowledged_within)}, the next is told."
-    return replace(message, closing=closing)
+    silence = f"If nobody acknowledges it within {span(acknowledged_within)}, the next is told."
+    if situation.acknowledged_by:
+        silence = f"{situation.acknowledged_by} has acknowledged it; nobody else is told."
+    return replace(message, closing=f"You get this as {to}. {silence}")
 
 
 def escalation(situation: Situation, role: str, silent: Sequence[str], by: str = _SOMEBODY) -> Message:
@@ -110,9 +114,17 @@ def reminder(situation: Situation, role: str, number: int, of: int, by: str = _S
 
 def hand_off(situation: Situation, from_name: str, by: str = _SOMEBODY) -> Message:
     """To the new primary, when a shift ends in the middle of an incident."""
-    stand = f"{situation.acknowledged_by or 'nobody'} had acknowledged it"
+    at_it = situation.acknowledged_by
+    if at_it:
+        message = _incident(
+            situation, f"{at_it} is at this, which is open as your shift begins. {situation.sentence}", by
+        )
+        return replace(
+            message, closing=f"You are on call since the hand-off from {from_name}. Ask {at_it} how it stands."
+        )
     message = _incident(situation, f"This incident is yours now. {situation.sentence}", by, "Handed to you: ")
-    return replace(message, closing=f"You are on call since the hand-off from {from_name}; {stand}.")
+    closing = f"You are on call since the hand-off from {from_name}; nobody had acknowledged it."
+    return replace(message, closing=closing)
 
 
 def recovered(situation: Situation, how: str) -> Message:
@@ -126,7 +138,8 @@ def closed(situation: Situation, by: str, because: str) -> Message:
 
 
 def _settled(situation: Situation, headline: str, word: str) -> Message:
-    facts = (("Report", _report(situation)), ("Deadline", _deadline(situation)), ("Run", situation.run))
+    due = f"{local(situation.due_at, situation.zone)} (promised {situation.promise})"
+    facts = (("Report", _report(situation)), ("Deadline", due), ("Run", situation.run))
     message = Message(
         subject=f"{word}: {_report(situation)} [#{situation.incident}]",
         headline=headline,
@@ -174,6 +187,7 @@ def _facts(situation: Situation) -> tuple[tuple[str, str], ...]:
         (
             ("Deadline", _deadline(situation)),
             ("Report", f"{_report(situation)}, for {_readers(situation)}"),
+            ("Rests on it", situation.dependents),
             ("Still valid", situation.holds or "Nothing: readers have no report of this kind yet."),
             ("Attempts", situation.attempts),
             ("Run", situation.run),
@@ -189,7 +203,8 @@ def _known(facts: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 def _commands(situation: Situation, by: str) -> Iterable[tuple[str, str]]:
     """What can be typed at three in the morning, as it stands. The run, its day and the names are quoted."""
     who, run, command = _quoted(by), _quoted(situation.run), situation.command
-    yield "Acknowledge, so that nobody else is woken", f"{command} ack {situation.incident} --by {who}"
+    if not situation.acknowledged_by:
+        yield "Acknowledge, so that nobody else is woken", f"{command} ack {situation.incident} --by {who}"
     if situation.run:
         yield "Look at what happened", f"{command} logs {run}"
     if situation.run and situation.held:
@@ -212,11 +227,15 @@ def _links(situation: Situation) -> Iterable[tuple[str, str]]:
     """The run's files. Only a held report has a PDF that was proven; of others at most the charts are fit to go out."""
     if not situation.folder:
         return
-    yield "Notebook as far as it ran, and everything else", situation.folder
+    yield "Notebook as far as it ran, and everything else of the run", situation.folder
     to = f"to {_readers(situation)}"
     if situation.held:
-        yield f"Deliver by hand, if approving cannot: this PDF {to}", f"{situation.folder}/{situation.pipeline}.pdf"
-    yield f"Deliver by hand: what you have checked of these charts, {to}", f"{situation.folder}/charts"
+        yield (
+            f"Deliver by hand, if approving fails and an owner agrees: this PDF {to}",
+            f"{situation.folder}/{situation.pipeline}.pdf",
+        )
+    if situation.charts:
+        yield f"Deliver by hand: what you have checked of these charts, {to}", f"{situation.folder}/charts"
 
 
 # --- to readers: in their words, from these fields of a situation and no other ---

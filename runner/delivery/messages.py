@@ -164,7 +164,8 @@ def _words(spans: Spans) -> str:
     for span in spans:
         match span:
             case Code(words):
-                parts.append(words.replace(" ", _KEEP))
+                # Its marks stay: a full stop after a command must not be typed with it.
+                parts.append(f"`{words.replace(' ', _KEEP)}`")
             case Link(children, url):
                 parts.append(f"{_words(children)} ({url})" if plain(children) != url else url)
             case Break():

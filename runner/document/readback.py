@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -120,9 +121,17 @@ def _reaches_out(tag: str, attrs: list[tuple[str, str | None]]) -> list[str]:
 
 # --- PDF ---
 
+#: Pdfium keeps state of its own for the whole process: two threads in it at once read wrong words, then nothing more.
+_PDFIUM = threading.Lock()
+
 
 def read_pdf(data: bytes) -> PdfFile:
-    """The PDF as read by pdfium. Raises ValueError if it is no PDF."""
+    """The PDF as read by pdfium, by one thread at a time. Raises ValueError if it is no PDF."""
+    with _PDFIUM:
+        return _read_pdf(data)
+
+
+def _read_pdf(data: bytes) -> PdfFile:
     try:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:

@@ -16,6 +16,17 @@ A map of this folder; each book is a module of functions over one transaction::
 """
 
 from runner.ledger.process import Process
-from runner.ledger.reports import Artifact, Delivery, Fenced, Ledger, Result, Run, Taken, record_rows
+from runner.ledger.reports import Artifact, Delivery, Fenced, Ledger, Result, Run, Taken, last_delivered, record_rows
 
-__all__ = ["Artifact", "Delivery", "Fenced", "Ledger", "Process", "Result", "Run", "Taken", "record_rows"]
+__all__ = [
+    "Artifact",
+    "Delivery",
+    "Fenced",
+    "Ledger",
+    "Process",
+    "Result",
+    "Run",
+    "Taken",
+    "last_delivered",
+    "record_rows",
+]

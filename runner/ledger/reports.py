@@ -296,6 +296,13 @@ class Ledger(Store):
         return tuple(f"{name} {day}" for name, day, values in rows if _changed(known, name, day, values))
 
 
+def last_delivered(tx: sa.Connection, pipeline: str) -> Run | None:
+    """The newest run of a pipeline that was delivered, whatever it is about."""
+    query = sa.select(_runs).where(_runs.c.pipeline == pipeline, _runs.c.status == Status.DELIVERED)
+    row = tx.execute(query.order_by(_runs.c.started_at.desc()).limit(1)).first()
+    return _run(row) if row else None
+
+
 def record_rows(records: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(name, day, row) of every recorded row. Raises RunFailed when a record has no column `day`."""
     for name, table in records.items():

@@ -31,11 +31,20 @@ class Begin:
 
 @dataclass(frozen=True)
 class Timetable:
-    """What promises rest on: the zone of their clock, the business days, the begins of experiments."""
+    """What promises rest on: the zone of their clock, the business days, the begins of experiments, closed days.
+
+    `closed` holds "MM-DD" (every year) or "YYYY-MM-DD": on such a day nothing happens that a report could be about.
+    """
 
     zone: ZoneInfo
     calendar: BusinessCalendar
     begins: tuple[Begin, ...] = ()
+    closed: tuple[str, ...] = ()
+
+    def is_closed(self, day: date) -> bool:
+        """Whether the doors stay shut on a day."""
+        text = day.isoformat()
+        return text in self.closed or text[5:] in self.closed
 
 
 @dataclass(frozen=True)
@@ -171,7 +180,8 @@ def _daily(pipeline: Pipeline, timetable: Timetable, first: date, last: date) ->
                 yield _Slot(day, None, instant(day, at, timetable.zone))
         else:
             as_of = timetable.calendar.previous(day) if promise.when is When.NEXT_BUSINESS_DAY else day - _DAY
-            yield _Slot(as_of, experiment, instant(day, at, timetable.zone))
+            if pipeline.period != "day" or not timetable.is_closed(as_of):  # of a closed day there is nothing to report
+                yield _Slot(as_of, experiment, instant(day, at, timetable.zone))
 
 
 def _due_days(promise: Promise, calendar: BusinessCalendar, first: date, last: date) -> Iterator[date]:

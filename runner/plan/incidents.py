@@ -203,7 +203,8 @@ def _tell_state(incident: Incident, sighting: Sighting, watch: Watch, policy: Po
     incident = replace(incident, state=str(sighting.state), sentence=sighting.sentence)  # later messages say how it is
     if sighting.topic in incident.topics:
         return Change(incident)
-    people = _distinct((*watch.first, *incident.told))
+    # Once somebody is at it, the news is theirs: nobody else is woken.
+    people = (incident.acknowledged_by,) if incident.acknowledged_by else _distinct((*watch.first, *incident.told))
     turned = incident.primary is not None and watch.primary not in {None, incident.primary}  # has time of their own
     until = None if turned else incident.next_step_at
     known = replace(
@@ -215,7 +216,8 @@ def _tell_state(incident: Incident, sighting: Sighting, watch: Watch, policy: Po
         primary=watch.primary or incident.primary,
     )
     role = "on-call primary" if watch.primary else "owner"
-    notices = tuple(Notice(Kind.TROUBLE, who, role if who in watch.first else "") for who in people)
+    role = "the one who is at it" if incident.acknowledged_by else role
+    notices = tuple(Notice(Kind.TROUBLE, who, role if who in {*watch.first, *people[:1]} else "") for who in people)
     return Change(known, notices, (f"{sighting.topic}: {sighting.sentence}",))
 
 

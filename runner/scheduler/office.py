@@ -124,7 +124,8 @@ class Office:
 
 def timetable_of(project: Project, begins: tuple[Begin, ...]) -> Timetable:
     """What the project's promises rest on."""
-    return Timetable(ZoneInfo(project.settings.time_zone), business_calendar(project), begins)
+    zone = ZoneInfo(project.settings.time_zone)
+    return Timetable(zone, business_calendar(project), begins, project.holidays.closed_on)
 
 
 def business_calendar(project: Project) -> BusinessCalendar:

@@ -14,6 +14,9 @@ from runner.plan.incidents import Sighting, State
 
 #: Nobody is told that a report has not started before it should have started so long ago.
 GRACE = timedelta(minutes=5)
+_MINUTE = timedelta(minutes=1)
+#: How an input may stand that comes by itself.
+_GOING = frozenset({"under way", "not started", "trying again", "interrupted"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,10 @@ def _over(owed: Owed, around: Circumstances) -> Sighting:
     at, due = clock(owed.ended_at, around.zone, owed.deadline.due_at), owed.deadline.due_at
     if owed.ended_at <= due:
         return Sighting(over="met", sentence=f"Delivered at {at}, in time.")
-    return Sighting(over="met", sentence=f"Delivered at {at}, {words(owed.ended_at - due)} late.")
+    late = owed.ended_at - due
+    if late >= _MINUTE:
+        late -= late % _MINUTE  # cut down, as in every message
+    return Sighting(over="met", sentence=f"Delivered at {at}, {words(late)} late.")
 
 
 def _ended_badly(owed: Owed) -> Sighting | None:
@@ -122,6 +128,9 @@ def _early(owed: Owed, around: Circumstances, now: datetime) -> Sighting:
         said = _wanted(owed, around, now) or risk(deadline.ready_at, progress, around.forecast, now, around.zone)
     if said:
         return Sighting(State.AT_RISK, _cause(owed, around), f"{said}{_because(owed)}")
+    stuck = [f"{title} ({why})" for title, why in around.waits_for if why not in _GOING]
+    if stuck:  # it will not come by itself: whoever reads this has until the deadline
+        return Sighting(State.AT_RISK, _cause(owed, around), f"It waits for {' and '.join(stuck)}.")
     idle = owed.holder is None and not owed.attempts and not owed.outcome and not around.waits_for
     if idle and now >= deadline.starts_at + GRACE:
         return Sighting(State.NOT_STARTED, "", _standing(owed, around))

@@ -379,6 +379,9 @@ def faults_of(
 def _fault(text: str, owed: tuple[Deadline, ...]) -> Fault:
     what, _, kind = text.partition("=")
     pipeline, _, period = what.partition("@")
+    if pipeline not in {deadline.pipeline for deadline in owed}:
+        names = sorted({deadline.pipeline for deadline in owed})
+        raise UsageError(f"{pipeline!r} owes no report in this span.", f"Those that do: {', '.join(names) or 'none'}.")
     if kind not in FAULTS:
         raise UsageError(f"{text!r} names no fault.", f"Write PIPELINE@PERIOD=FAULT; faults: {', '.join(FAULTS)}.")
     periods = [deadline.period for deadline in owed if deadline.pipeline == pipeline]

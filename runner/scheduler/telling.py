@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import cache
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from runner.delivery import alerts
 from runner.delivery.alerts import Situation
 from runner.delivery.messages import Message
 from runner.errors import Trouble
-from runner.ledger import deadlines, incidents, outbox
+from runner.ledger import deadlines, incidents, last_delivered, outbox
 from runner.ledger.deadlines import Owed
 from runner.ledger.incidents import Overtaken
 from runner.ledger.outbox import Letter
@@ -23,6 +23,7 @@ from runner.plan.calendar import clock
 from runner.plan.forecast import Forecast, assumed_of, forecast
 from runner.plan.incidents import Change, Incident, Kind, Notice, Sighting, Watch, advance, opened
 from runner.plan.oncall import Rota
+from runner.plan.periods import period_of
 from runner.plan.runbooks import KINDS
 from runner.scheduler import letters, roster, work
 from runner.scheduler.office import Office
@@ -128,6 +129,9 @@ def watch_of(rota: Rota | None, pipeline: Pipeline, now: datetime) -> Watch:
 
 def _advance(office: Office, incident: Incident, sighting: Sighting, rota: Rota | None, now: datetime) -> Change:
     pipeline = office.project.pipelines[incident.pipeline]
+    if incident.acknowledged_by and incident.acknowledged_by not in office.project.people.engineers:
+        # Whoever was at it has left: nobody is.
+        incident = replace(incident, acknowledged_by=None, acknowledged_at=None, next_step_at=now)
     policy = office.policy(tells_readers=bool(office.project.readers(pipeline)))
     return advance(incident, sighting, watch_of(rota, pipeline, now), policy, now)
 
@@ -146,7 +150,9 @@ def _keep(tx: sa.Connection, office: Office, change: Change, owed: Owed, now: da
 
 def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed, now: datetime) -> Situation:
     pipeline, deadline = office.project.pipelines[incident.pipeline], owed.deadline
-    section = office.library.answer(pipeline.name, *_kinds(incident, owed))
+    waits = bool(work.waits_for(tx, office, owed))
+    section = office.library.answer(pipeline.name, *_kinds(incident, owed, waits=waits))
+    folder = f"reports/{pipeline.name}/{deadline.period}/{owed.run}" if owed.run else ""
     return Situation(
         incident=incident.number,
         pipeline=pipeline.name,
@@ -162,7 +168,9 @@ def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed
         readers=", ".join(name.replace("_", " ") for name in pipeline.readers),
         holds=_holds(tx, office, pipeline),
         run=owed.run or "",
-        folder=f"reports/{pipeline.name}/{deadline.period}/{owed.run}" if owed.run else "",
+        folder=folder,
+        charts=bool(folder) and (office.project.folder / folder / "charts").is_dir(),
+        dependents=_dependents(office, pipeline),
         attempts=_attempts(office, owed, now),
         runbook_title=section.title,
         runbook=filled(section.text, _words(incident, owed)),
@@ -186,10 +194,18 @@ def _words(incident: Incident, owed: Owed) -> dict[str, str]:
     }
 
 
-def _kinds(incident: Incident, owed: Owed) -> tuple[str, ...]:
+def _dependents(office: Office, pipeline: Pipeline) -> str:
+    """The reports that rest on this one, with what was promised of them: trouble here may be theirs sooner."""
+    found = [other for other in office.project.pipelines.values() if pipeline.name in other.inputs]
+    return "; ".join(f"{other.title}, promised {other.deadline}" for other in found)
+
+
+def _kinds(incident: Incident, owed: Owed, *, waits: bool) -> tuple[str, ...]:
     """What the runbook is asked, most telling first: the very trouble, then the state and its cause."""
     idle = owed.holder is None and not owed.attempts  # late because it never started is answered as `not started`
-    said = (owed.trouble, "held" if owed.outcome == "held" else None, "not started" if idle else None, incident.state)
+    missing = str(Trouble.DATA_INCOMPLETE) if waits and idle else None  # what it waits for is answered, not its waiting
+    held = "held" if owed.outcome == "held" else None
+    said = (owed.trouble, held, missing, "not started" if idle else None, incident.state)
     # A run can fail for a reason that is no kind of its own; the notebook is then the place to look.
     return (*(kind for kind in said if kind in KINDS), str(Trouble.CELL_FAILED))
 
@@ -206,10 +222,21 @@ def filled(text: str, words: Mapping[str, str]) -> str:
 def _holds(tx: sa.Connection, office: Office, pipeline: Pipeline) -> str:
     """What readers still have."""
     last = deadlines.last_met(tx, pipeline.name)
-    if last is None or last.ended_at is None:
+    text, ended = (last.deadline.text, last.ended_at) if last else _by_hand(tx, pipeline)
+    if ended is None:
         return ""
-    at = last.ended_at.astimezone(office.zone)
-    return f"The report for {last.deadline.text}, delivered on {at:%A} {at.day} {at:%B} at {at:%H:%M}, still holds."
+    at = ended.astimezone(office.zone)
+    return f"The report for {text}, delivered on {at:%A} {at.day} {at:%B} at {at:%H:%M}, still holds."
+
+
+def _by_hand(tx: sa.Connection, pipeline: Pipeline) -> tuple[str, datetime | None]:
+    """The newest report that was delivered without any deadline: its period in words, and when."""
+    run = last_delivered(tx, pipeline.name)
+    if run is None:
+        return "", None
+    experiment = run.parameters.get("experiment")
+    as_of = date.fromisoformat(str(run.parameters["as_of"]))
+    return period_of(pipeline.period, as_of, None if experiment is None else str(experiment)).text, run.finished_at
 
 
 def _attempts(office: Office, owed: Owed, now: datetime) -> str:
@@ -246,6 +273,7 @@ def _message(office: Office, incident: Incident, notice: Notice, situation: Situ
     policy, who = office.policy(tells_readers=True), notice.person or ""
     names = office.project.people.engineers
     role = notice.role or "one of those told before"
+    situation = replace(situation, runbook=filled(situation.runbook, {"WHO": who}))
     if notice.kind is Kind.TROUBLE:
         return alerts.trouble(situation, role, policy.acknowledge_within, who)
     if notice.kind is Kind.ESCALATION:
