@@ -8,10 +8,11 @@ import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import typer
+from typer.core import TyperGroup
 
 from runner import __version__
 from runner.errors import RunnerError, UsageError
@@ -29,8 +30,26 @@ Exit codes:
   3    held: a person decides whether it goes out
   130  interrupted
 """
+#: The commands as `--help` lists them: reports, then the scheduler, then people and practice.
+ORDER = (
+    *("run", "list", "logs", "approve", "cancel", "backfill", "prune", "init"),
+    *("serve", "tick", "status", "due", "check", "simulate", "watch"),
+    *("incidents", "ack", "oncall", "swap", "duties", "done", "review", "drill"),
+)
+
+
+class Ordered(TyperGroup):
+    """Commands in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Every command, those of ORDER first."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 app = typer.Typer(
     name="runner",
+    cls=Ordered,
     help="Investor reports from notebooks: checked, rendered, proven and delivered.",
     epilog=EXITS,
     no_args_is_help=True,

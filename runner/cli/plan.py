@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runner.cli.base import AsJson, By, Now, app, day_of, instant_of, load
+from runner.errors import Trouble
 
 From = Annotated[str, typer.Option("--from", metavar="DATE", help="The first day or time.")]
 To = Annotated[str, typer.Option("--to", metavar="DATE", help="The day or time at which it ends (not included).")]
@@ -73,6 +74,8 @@ SIMULATE = """Replay the calendar through the real scheduler with a simulated cl
 Nothing is sent, and unless --execute is said nothing is executed: runs take their usual time. Without --fault one late
 report is injected for practice, so that the timeline shows who would be told what.
 
+Faults: {faults}, slow, held.
+
 \b
 Examples:
   runner simulate --from 2017-11-13 --to 2017-12-04
@@ -81,7 +84,11 @@ Examples:
 """
 
 
-@app.command("simulate", help=SIMULATE, short_help="Replay the calendar through the real scheduler.")
+@app.command(
+    "simulate",
+    help=SIMULATE.format(faults=", ".join(Trouble)),
+    short_help="Replay the calendar through the real scheduler.",
+)
 def simulate_command(  # noqa: PLR0913, PLR0917 - the options of one command
     context: typer.Context,
     first: From,
@@ -139,7 +146,7 @@ def done_command(  # noqa: PLR0913, PLR0917 - the options of one command
     raise typer.Exit(duties.done(project, report, instant_of(now, project.settings.time_zone), as_json=as_json))
 
 
-@app.command("review")
+@app.command("review", short_help="Write the facts for the quarterly review.")
 def review_command(
     context: typer.Context,
     first: From = "",

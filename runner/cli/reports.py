@@ -62,7 +62,7 @@ def _texts(given: list[str]) -> dict[str, str]:
     return texts
 
 
-@app.command("check")
+@app.command("check", short_help="Find what is off before it does harm.")
 def check_command(context: typer.Context, now: Now = "", as_json: AsJson = False) -> None:  # noqa: FBT002
     """Find what is off in config/, notebooks and plans, before it does harm."""
     from runner.commands import check  # noqa: PLC0415

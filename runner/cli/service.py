@@ -20,7 +20,7 @@ def moment(project: Project, now: str) -> datetime | None:
     return instant_of(now, project.settings.time_zone) if now else None
 
 
-@app.command("tick")
+@app.command("tick", short_help="Look once: start, tell, send (for cron or systemd).")
 def tick_command(context: typer.Context, now: Now = "", as_json: AsJson = False) -> None:  # noqa: FBT002
     """Look once: start what is due, tell what is late, send what is owed (for cron or systemd)."""
     from runner.commands import service  # noqa: PLC0415
@@ -53,7 +53,7 @@ Example:
 """
 
 
-@app.command("watch", help=WATCH, short_help="Listen for heartbeats on another machine, and tell when they stop.")
+@app.command("watch", help=WATCH, short_help="Tell, on another machine, when heartbeats stop.")
 def watch_command(  # noqa: PLR0913, PLR0917 - the options of one command
     tell: Annotated[str, typer.Option("--tell", metavar="env:NAME", help="The variable with the address to tell.")],
     address: Annotated[str, typer.Option("--address", help="Where to listen.")] = "127.0.0.1",

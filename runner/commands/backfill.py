@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -25,6 +25,8 @@ from runner.screen import Screen, screen_for
 
 #: No promise is longer: what is reported as of a day is due by then.
 _LONGEST = timedelta(days=40)
+#: Lines of a list that a person is shown.
+_MOST = 50
 _MADE = {Status.READY, Status.DELIVERED}
 
 
@@ -103,10 +105,18 @@ def _is_made(deadline: Deadline, ledger: Ledger) -> bool:
 # Showing, making.
 
 
-def _show(members: Iterable[Deadline], project: Project, ledger: Ledger, *, as_json: bool) -> None:
+def _show(members: Sequence[Deadline], project: Project, ledger: Ledger, *, as_json: bool) -> None:
     zone = ZoneInfo(project.settings.time_zone)
-    rows = [_row(member, ledger, zone) for member in members]
-    screen_for(as_json=as_json, total=0).table(rows, ("report", "period", "as_of", "was_due", "stands"))
+    rows = [_row(member, ledger, zone) for member in (members if as_json else members[:_MOST])]
+    screen = screen_for(as_json=as_json, total=0)
+    screen.table(rows, ("report", "period", "as_of", "was_due", "stands"))
+    if not as_json:
+        screen.say(_count(len(members)))
+
+
+def _count(number: int) -> str:
+    said = "1 report." if number == 1 else f"{number:,} reports."
+    return f"{said} The first {_MOST} are shown; --json lists all." if number > _MOST else said
 
 
 def _row(member: Deadline, ledger: Ledger, zone: ZoneInfo) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from runner.commands.signals import INTERRUPTED, heard
 from runner.config import Project
 from runner.delivery.alerts import span
 from runner.delivery.channels import Channels
-from runner.ledger import Ledger
+from runner.ledger import Ledger, duties
 from runner.report.execute import Stop
 from runner.report.produce import Clock
 from runner.scheduler import drill, faults
@@ -33,14 +34,45 @@ def hold(project: Project, wish: Wish, now: datetime, *, as_json: bool) -> int:
     try:
         with heard(Stop()) as stop:
             outcome = drill.hold(wish, Desk(project, ledger, Channels(project, os.environ), clock, stop, say))
-            counts = drill.record(outcome, ledger, project, clock.now())
+            counts = _record(outcome, ledger, project, clock.now())
     finally:
         ledger.close()
     if as_json:
-        screen.line({"event": "drill", **outcome.as_dict(), "evidence_of_duty": counts}, "")
+        screen.line({"event": "drill", **outcome.as_dict(), **counts.as_dict()}, "")
     else:
-        _show(screen, outcome, project, counts=counts)
+        _show(screen, outcome, project, counts)
     return INTERRUPTED if stop.asked else int(bool(outcome.failed))
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Which period of the duty to hold drills a drill is the evidence of, or why it is that of none."""
+
+    period: str = ""
+    why_not: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        duty = {"duty": drill.DUTY, "period": self.period} if self.period else None
+        return {"evidence_of_duty": bool(self.period), "duty": duty, "why_not": self.why_not}
+
+
+def _record(outcome: Outcome, ledger: Ledger, project: Project, now: datetime) -> _Counts:
+    with ledger.read() as tx:
+        open_ = [task.due.period for task in duties.waiting(tx, now) if task.due.duty == drill.DUTY]
+    if drill.record(outcome, ledger, project, now):
+        return _Counts(period=open_[0])
+    return _Counts(why_not=_why_not(outcome, project))
+
+
+def _why_not(outcome: Outcome, project: Project) -> str:
+    if outcome.failed:
+        return "it failed"
+    if outcome.unattended:
+        return "it was unattended, so nobody was drilled"
+    if drill.DUTY not in project.duties:
+        return f"config/duties.yml has no duty named {drill.DUTY!r}"
+    return "no period of that duty is open now"
 
 
 def _what_to_do(fields: Mapping[str, Any], wish: Wish) -> Iterator[str]:
@@ -59,7 +91,7 @@ def mend(project: Project, name: str, *, as_json: bool) -> int:
     return 0
 
 
-def _show(screen: Screen, outcome: Outcome, project: Project, *, counts: bool) -> None:
+def _show(screen: Screen, outcome: Outcome, project: Project, counts: _Counts) -> None:
     zone = ZoneInfo(project.settings.time_zone)
     screen.say("")
     screen.say(f"Drill {outcome.name}: {outcome.fault.name}, {outcome.pipeline} {outcome.period}")
@@ -85,7 +117,7 @@ def _show(screen: Screen, outcome: Outcome, project: Project, *, counts: bool) -
         ("engineer", "channel", "reached"),
     )
     screen.say("")
-    for line in _verdict(outcome, counts=counts):
+    for line in _verdict(outcome, counts):
         screen.say(line)
 
 
@@ -99,7 +131,7 @@ def _after(outcome: Outcome, step: str, seconds: float | None) -> str:
     return "by the drill itself" if getattr(outcome.times, step) else "never"
 
 
-def _verdict(outcome: Outcome, *, counts: bool) -> Iterator[str]:
+def _verdict(outcome: Outcome, counts: _Counts) -> Iterator[str]:
     yield from outcome.failed
     if not outcome.failed:
         yield "Somebody was told, everybody was reached, and the report was made."
@@ -107,4 +139,7 @@ def _verdict(outcome: Outcome, *, counts: bool) -> Iterator[str]:
         yield "Nobody acknowledged it."
     if outcome.unattended:
         yield "The drill acknowledged and mended by itself: the times of people were not measured."
-    yield "It is the evidence of the duty to hold a drill." if counts else "It is recorded."
+    if counts.period:
+        yield f"It is the evidence of the duty {drill.DUTY!r} for {counts.period}."
+    else:
+        yield f"It is recorded. It does not count as evidence of the duty to hold drills: {counts.why_not}."

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from runner.commands.runs import file_of, find
 from runner.config import Project
+from runner.document import texts
 from runner.ledger import Ledger, Run, finished
 from runner.model import Status
 from runner.report import diary, shelf
@@ -20,6 +21,8 @@ from runner.screen import Screen, near, screen_for
 _LOOK = 0.3
 #: Lines of kernel.log that are shown.
 _TAIL = 20
+#: Characters of one line that a person is shown.
+_LONGEST = 2000
 #: Fields that every line of a diary has; the rest depends on the event.
 _COMMON = {"at", "event", "run", "pipeline", "period"}
 _GOOD = {Status.READY, Status.DELIVERED, Status.HELD, Status.RUNNING}
@@ -74,7 +77,12 @@ def _events(book: Book, *, follow: bool) -> Iterator[dict[str, Any]]:
 def _line(event: dict[str, Any], book: Book) -> str:
     at = datetime.fromisoformat(event["at"])
     since = (at - book.run.started_at).total_seconds()
-    return f"{since:8.1f} s  {at.astimezone(book.zone):%H:%M:%S %Z}  {_words(event)}"
+    return f"{since:8.1f} s  {at.astimezone(book.zone):%H:%M:%S %Z}  {_shown(texts.line(_words(event)))}"
+
+
+def _shown(text: str) -> str:
+    """A line for people: what a notebook or a library said may hold anything, and be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text) - _LONGEST:,} more characters)"
 
 
 def _words(event: dict[str, Any]) -> str:
@@ -115,12 +123,13 @@ def _rest(screen: Screen, book: Book) -> None:
 
 
 def _said(run: Run, kernel: list[str], found: dict[str, Path | None]) -> Iterator[str]:
-    yield f"\n{run.pipeline} for {run.period} is {run.status}. {run.message}".rstrip()
+    yield ""
+    yield _shown(texts.line(f"{run.pipeline} for {run.period} is {run.status}. {run.message}"))
     if finished.is_pruned(run):
         return
     if kernel:
         yield "The end of kernel.log:"
-        yield from (f"    {line}" for line in kernel)
+        yield from (f"    {_shown(texts.clean(line))}" for line in kernel)
     if found["notebook"]:
         yield f"{'Notebook' if run.status in _GOOD else 'Partial notebook'}: {near(found['notebook'])}"
     if found["traceback"]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from runner.commands.trouble import engineer
 from runner.config import Project
+from runner.document.texts import line
 from runner.errors import UsageError
 from runner.ledger import Ledger, Run, journal
 from runner.ledger.journal import Act, Cancellation
@@ -24,6 +26,8 @@ from runner.screen import near, screen_for
 #: Seconds in which a run that is asked to end must have ended.
 PATIENCE = 15.0
 _LOOK = 0.1
+#: Characters of a reason.
+_LONGEST = 500
 
 
 def find(ledger: Ledger, name: str, wanted: Status | None = None) -> Run:
@@ -50,17 +54,26 @@ def _listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
 
 
+def _reason(text: str) -> str:
+    """What a person gave as the reason, on one line. Raises UsageError when it is too long to be read in a list."""
+    reason = line(text)
+    if len(reason) > _LONGEST:
+        raise UsageError(f"The reason has {len(reason)} characters.", f"Say it in at most {_LONGEST}.")
+    return reason
+
+
 # Cancelling.
 
 
 def cancel(project: Project, name: str, who: str, because: str, *, as_json: bool) -> int:
     """Ask a run to end, wait until it has, and say how; the exit code (1: it has not, or ended by itself before)."""
     engineer(project, who)
+    reason = _reason(because)
     ledger = Ledger.open(project.ledger)
     run = find(ledger, name, Status.RUNNING)
     if run.status is not Status.RUNNING:
         raise UsageError(f"Run {run.run} is not under way: it is {run.status}.", _near("", ledger, Status.RUNNING))
-    _ask(ledger, Cancellation(run.run, datetime.now(UTC), who, because.strip()))
+    _ask(ledger, Cancellation(run.run, datetime.now(UTC), who, reason))
     if run.process.gone:  # nobody is there to hear it
         shelf.tidy(project, ledger, datetime.now(UTC))
     ended = _ended(project, ledger, run)
@@ -112,7 +125,8 @@ def file_of(project: Project, run: Run, name: str) -> Path | None:
 def approve(project: Project, name: str, approval: Approval, *, as_json: bool) -> int:
     """Let a held report go out; the exit code (1: not every message could be written)."""
     engineer(project, approval.who)
-    if not approval.because.strip():
+    approval = replace(approval, because=_reason(approval.because))
+    if not approval.because:
         raise UsageError("Why may it go out?", 'Say it with --because "what makes it right".')
     ledger = Ledger.open(project.ledger)
     run = find(ledger, name, Status.HELD)

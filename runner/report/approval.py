@@ -30,7 +30,7 @@ class Approval:
 
 def approve(run: Run, approval: Approval, ctx: Ctx) -> Made:
     """Release a held run and hand it over. Raises UsageError, and has changed nothing, when it must not go out."""
-    records = _refuse(run, ctx)
+    records = _refuse(run, approval, ctx)
     said = f"Approved by {name_of(ctx.project, approval.who)}: {approval.because.rstrip('.')}."
     released = replace(run, status=Status.READY, trouble=None, message=said)
     reads = bool(ctx.project.readers(ctx.project.pipeline(run.pipeline)))
@@ -59,10 +59,13 @@ def _meet(run: Run, made: Made, approval: Approval, ctx: Ctx) -> None:
 # Reasons to say no.
 
 
-def _refuse(run: Run, ctx: Ctx) -> dict[str, Any]:
+def _refuse(run: Run, approval: Approval, ctx: Ctx) -> dict[str, Any]:
     """What a run recorded, when it may go out; else UsageError with the reason."""
     if run.status is not Status.HELD:
         raise UsageError(f"Run {run.run} is {run.status}, not held.", "Only a held run is approved: runner list")
+    if run.finished_at is not None and approval.at < run.finished_at:
+        what = f"Time does not go back: run {run.run} ended at {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, after --now."
+        raise UsageError(what, "Leave --now out, or give a later time.")
     _refuse_overtaken(run, ctx)
     folder = shelf.place(ctx.project, run)
     if not shelf.intact(folder, ctx.ledger.artifacts(run.run)):

@@ -85,11 +85,12 @@ class Request:
     limit: float
     cell_limit: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()  # variables of this process that are no business of a notebook
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One cell has begun: its number from 1, how many there are, and the heading above it."""
+    """One cell of the stored notebook has begun: its number from 1, how many there are, and the heading above it."""
 
     run: str
     cell: int
@@ -150,7 +151,7 @@ def _child(request: Request) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
                 stdout=log,
                 stderr=log,
                 cwd=request.notebook.parent,
-                env={**os.environ, "PYTHONPATH": _path(), **request.env, MARK: request.run},
+                env={**_environment(request), "PYTHONPATH": _path(), **request.env, MARK: request.run},
                 pass_fds=(told,),
                 start_new_session=True,
             )
@@ -171,6 +172,11 @@ def _order(request: Request) -> dict[str, Any]:
         "parameters": dict(request.parameters),
         "cell_limit": request.cell_limit,
     }
+
+
+def _environment(request: Request) -> dict[str, str]:
+    """This process's variables but for the withheld ones, which a notebook could print, or a library keep."""
+    return {name: value for name, value in os.environ.items() if name not in request.withheld}
 
 
 def _path() -> str:
@@ -216,15 +222,24 @@ def _watch(events: int, request: Request, told: Callable[[int], None], stop: Sto
 
 
 def _teller(request: Request, nb: NotebookNode, progress: Callable[[Progress], None]) -> Callable[[int], None]:
-    """Turns the number of a cell as executed (one may have been injected) into progress with its heading."""
-    shift = 1 if request.parameters else 0
+    """Turns the place of a cell as executed into progress; of the injected cell, which is nobody's, nothing is told."""
+    injected = _injected(request, nb)
     headings = list(_headings(nb))
 
     def told(index: int) -> None:
-        heading = headings[max(0, min(index - shift, len(headings) - 1))] if headings else ""
-        progress(Progress(request.run, index + 1, len(nb.cells) + shift, heading))
+        stored = index - 1 if injected is not None and index > injected else index
+        if index != injected and stored < len(headings):
+            progress(Progress(request.run, stored + 1, len(headings), headings[stored]))
 
     return told
+
+
+def _injected(request: Request, nb: NotebookNode) -> int | None:
+    """Where papermill puts a cell of its own: after the parameters, else on top. None: it adds no cell."""
+    tags = [cell.metadata.get("tags", ()) for cell in nb.cells]
+    if not request.parameters or any("injected-parameters" in tagged for tagged in tags):
+        return None
+    return next((index + 1 for index, tagged in enumerate(tags) if "parameters" in tagged), 0)
 
 
 def _headings(nb: NotebookNode) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from runner.config import Person, Project
 from runner.errors import DeliveryFailed, RunnerError
 from runner.ledger import Delivery, Ledger, Run
+from runner.ledger.tables import deliveries
 from runner.report import notebooks, shelf
 from runner.report.notebooks import NotebookNode
 
@@ -67,6 +68,14 @@ def send(desk: Desk, run: Run, folder: Path) -> int:
     return len(owing)
 
 
+def take_over(ledger: Ledger, run: Run) -> None:
+    """Let a run owe what is still owed of its version: the files of the run that owed it are lost or changed."""
+    owing = (deliveries.c.pipeline == run.pipeline, deliveries.c.period == run.period)
+    mine = deliveries.update().where(*owing, deliveries.c.version == (run.version or 1), deliveries.c.sent_at.is_(None))
+    with ledger.write() as tx:
+        tx.execute(mine.values(run=run.run))
+
+
 def is_intact(ledger: Ledger, run: Run, folder: Path) -> bool:
     """Whether every file of a run is the one that was proven."""
     return shelf.intact(folder, ledger.artifacts(run.run))
@@ -83,9 +92,16 @@ def _report(desk: Desk, run: Run, folder: Path) -> _Report:
     if report is None or not is_intact(desk.ledger, run, folder):
         raise DeliveryFailed(
             f"The files of run {run.run} are not those that were proven, so nothing was sent.",
-            "Make the report again: the same words with --again. Never send changed files.",
+            f"Make it again: {_again(run)}. Never send changed files.",
         )
     return report
+
+
+def _again(run: Run) -> str:
+    """The command that makes a run's report again, from scratch."""
+    given = [("--as-of", run.parameters.get("as_of")), ("--experiment", run.parameters.get("experiment"))]
+    words = [word for option, value in given if value is not None for word in (option, str(value))]
+    return " ".join(["runner run", run.pipeline, *words, "--again"])
 
 
 def _try(desk: Desk, report: _Report, item: Delivery, reader: Person | None) -> str:

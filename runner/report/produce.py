@@ -90,6 +90,7 @@ class Ctx:
     stop: Stop
     tell: Callable[[Step], None]
     lease: timedelta | None = None  # how long a run may stand still before another runner takes it over
+    withheld: frozenset[str] = frozenset()  # more variables that no kernel gets: a copy no longer names its channels
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ def _repeat(run: Run, plan: Plan, ctx: Ctx) -> Made:
     """Hand over what is still owed of an earlier run; nothing is made again."""
     made = replace(_made(run, ctx), fresh=False)
     if run.status is Status.HELD:
-        return replace(made, message=f"Nothing changed since it was held: {run.message}")
+        return replace(made, message=f"Nothing changed since it was held: {run.message}", remedy=_approval(run))
     if not _wants_delivery(plan, ctx):
         return replace(made, message="Nothing changed: made already.")
     ctx.ledger.owe(run, handover.owed(ctx.project, run))
@@ -317,14 +318,13 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
         limit=pipeline.limit or project.settings.run_limit,
         cell_limit=pipeline.cell_limit,
         env=_env(draft, ctx),
+        withheld=ctx.withheld | withheld(project),
     )
     diary = _diary(run, ctx)
 
     def told(progress: Progress) -> None:
         ctx.tell(_step(pipeline.name, progress))
-        given = 1 if request.parameters else 0  # the cell of given parameters is in no stored notebook
-        place = {"cell": max(1, progress.cell - given), "of": progress.cells - given}
-        diary.note("cell begins", **place, heading=progress.heading)
+        diary.note("cell begins", cell=progress.cell, of=progress.cells, heading=progress.heading)
 
     outcome = execute(request, told, ctx.stop)
     return replace(draft, nb=outcome.notebook, error=outcome.error)
@@ -351,6 +351,16 @@ def _env(draft: Draft, ctx: Ctx) -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": str(cache / "jupyter"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+
+
+def withheld(project: Project) -> frozenset[str]:
+    """The variables that hold addresses of people and of the watch: secrets, and no business of a notebook."""
+    heart = project.settings.heartbeat
+    channels = [channel for engineer in project.people.engineers.values() for channel in engineer.channels]
+    channels += [heart.channel] if heart else []
+    names = {channel.removeprefix("env:") for channel in channels if channel.startswith("env:")}
+    names.add("RUNNER_WATCH_TOKEN")
+    return frozenset(names | {f"{name}_FILE" for name in names})
 
 
 def _epoch(plan: Plan) -> int:
@@ -605,8 +615,13 @@ def _remedy(draft: Draft) -> str:
     if draft.error:
         return draft.error.remedy or "Nothing was sent; the notebook of this run shows what was found."
     if draft.run.status is Status.HELD:
-        return "Look at the report; a person decides whether it goes out."
+        return _approval(draft.run)
     return "Correct the data or the notebook, then run it again." if draft.run.status is Status.STOPPED else ""
+
+
+def _approval(run: Run) -> str:
+    command = f'runner approve {run.run} --by WHO --because "..."'
+    return f"Look at the report; a person decides whether it goes out. To let it go: {command}"
 
 
 def _write(draft: Draft, ctx: Ctx, work: Path) -> None:
@@ -683,10 +698,11 @@ def hand_over(run: Run, ctx: Ctx, message: str = "") -> Made:
     """Write the messages owed; a run is delivered, with a message of its own, when none is owed any more.
 
     A version is made of one run's files. Where an earlier run with the same figures was owed first, it is that one
-    which readers have or still get, and this one is ready and goes to nobody.
+    which readers have or still get, and this one is ready and goes to nobody; unless the files of that one are lost or
+    changed, then this one's go to those who still wait.
     """
     desk = handover.Desk(ctx.project, ctx.ledger, ctx.clock.now)
-    carrier = ctx.ledger.delivered(run.pipeline, run.period) or run
+    carrier = _carrier(run, ctx)
     try:
         sent = handover.send(desk, carrier, shelf.place(ctx.project, carrier))
     except DeliveryFailed as error:
@@ -700,6 +716,18 @@ def hand_over(run: Run, ctx: Ctx, message: str = "") -> Made:
         return replace(_made(done, ctx), sent=sent)
     said = f"Its figures equal those of run {carrier.run}, which readers have; it was not sent."
     return replace(_made(run, ctx), sent=sent, message=said)
+
+
+def _carrier(run: Run, ctx: Ctx) -> Run:
+    """The run whose files the messages carry."""
+    first = ctx.ledger.delivered(run.pipeline, run.period) or run
+    if first.run == run.run or first.version != run.version:
+        return first
+    owing = [item for item in ctx.ledger.deliveries(run.pipeline, run.period, run.version or 1) if not item.sent_at]
+    if not owing or handover.is_intact(ctx.ledger, first, shelf.place(ctx.project, first)):
+        return first
+    handover.take_over(ctx.ledger, run)
+    return run
 
 
 _EXIT = {Status.READY: 0, Status.DELIVERED: 0, Status.HELD: 3}

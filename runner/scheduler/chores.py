@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import sqlalchemy as sa
 
 from runner.config import Duty, Project
 from runner.delivery import alerts
 from runner.delivery.messages import Message
-from runner.ledger import duties, incidents, outbox
+from runner.ledger import Run, duties, incidents, outbox
 from runner.ledger.duties import Done, Task
 from runner.model import Level, Status
+from runner.plan.calendar import local_day
 from runner.plan.incidents import Incident, Kind, Sighting, State, Watch, advance, next_look, opened
 from runner.plan.oncall import Rota
 from runner.scheduler import letters, roster
@@ -22,6 +23,9 @@ ON_CALL = "on-call"  # the owner of a duty that falls to whoever is on call
 PREFIX = "duty:"  # before the name of a duty, where a pipeline's name stands otherwise
 AGAIN = timedelta(minutes=10)  # how often evidence is looked for
 #: How long before it is due an owner is reminded of what comes seldom.
+_LOOK_BACK = timedelta(days=60)  # a period that fell due earlier has no evidence that counts now
+_FAR = datetime(9000, 1, 1, tzinfo=UTC)
+_FIT = {Status.READY, Status.DELIVERED, Status.HELD}
 _AHEAD = ((timedelta(days=60), timedelta(days=7)), (timedelta(days=6), timedelta(days=1)))
 
 
@@ -31,7 +35,7 @@ def look(office: Office, now: datetime) -> None:
         return
     with office.ledger.read() as tx:
         waiting = [task for task in duties.waiting(tx, now) if task.due.duty in office.project.duties]
-    waiting = [task for task in waiting if not _take_evidence(office, task, now)]
+    waiting = _without_evidence(office, waiting, now)
     with office.ledger.write() as tx:
         for task in waiting:
             _remind(tx, office, task, now)
@@ -49,9 +53,25 @@ def next_owing(office: Office, now: datetime) -> datetime | None:
     return at if at is not None and at > now else None
 
 
-def _take_evidence(office: Office, task: Task, now: datetime) -> bool:
+def _without_evidence(office: Office, waiting: list[Task], now: datetime) -> list[Task]:
+    """The tasks that no report shows to be done.
+
+    Each run goes first to the period in which its data lie, the newest before the older: else a duty that was missed
+    once would take the next period's run, and so on for ever.
+    """
+    shown = [task for task in waiting if office.project.duties[task.due.duty].shown_by is not None]
+    newest = sorted(shown, key=lambda task: task.due.opens_at, reverse=True)
+    taken: set[tuple[str, str]] = set()
+    for tasks, before in ((newest, 0), (newest[::-1], 1)):
+        for task in tasks:
+            if task.due.key not in taken and _take_evidence(office, task, now, timedelta(days=before)):
+                taken.add(task.due.key)
+    return [task for task in waiting if task.due.key not in taken]
+
+
+def _take_evidence(office: Office, task: Task, now: datetime, before: timedelta) -> bool:
     """A duty that a report's checks show is done by the first report that has them. Whether it is done."""
-    evidence = _evidence(office, office.project.duties[task.due.duty], task)
+    evidence = _evidence(office, office.project.duties[task.due.duty], task, before)
     if evidence is None:
         return False
     with office.ledger.write() as tx:
@@ -60,18 +80,40 @@ def _take_evidence(office: Office, task: Task, now: datetime) -> bool:
     return True
 
 
-def _evidence(office: Office, duty: Duty, task: Task) -> dict[str, object] | None:
-    """The checks of a run since the duty opened, if all of them are there and none stopped it."""
+def _evidence(office: Office, duty: Duty, task: Task, before: timedelta) -> dict[str, object] | None:
+    """The checks of a run since the duty opened, if all of them are there and none stopped it.
+
+    The run is about data of the local day on which the duty opened or later, or of `before` that day; and it is the
+    evidence of no other period.
+    """
     if duty.shown_by is None:
         return None
-    fit = {Status.READY, Status.DELIVERED, Status.HELD}
-    for run in office.ledger.runs_since(duty.shown_by.pipeline, task.due.opens_at):
+    earliest = local_day(task.due.opens_at, office.zone) - before
+    runs = office.ledger.runs_since(duty.shown_by.pipeline, task.due.opens_at)
+    fit = [run for run in runs if run.status in _FIT and _as_of(run) >= earliest]
+    used = _used(office, task) if fit else set()
+    for run in fit:
         found = {finding.check: finding for finding in office.ledger.findings(run.run)}
         checks = [found.get(check) for check in duty.shown_by.checks]
-        if run.status in fit and all(check is not None and check.level is not Level.STOP for check in checks):
+        if run.run not in used and all(check is not None and check.level is not Level.STOP for check in checks):
             said = {check.check: check.message for check in checks if check is not None}
             return {"run": run.run, "checks": said}
     return None
+
+
+def _as_of(run: Run) -> date:
+    """The day that a run is about; one that does not say is about no day that counts."""
+    try:
+        return date.fromisoformat(str(run.parameters.get("as_of", "")))
+    except ValueError:
+        return date.min
+
+
+def _used(office: Office, task: Task) -> set[object]:
+    """The runs that are the evidence of other periods of a duty."""
+    with office.ledger.read() as tx:
+        known = duties.between(tx, task.due.opens_at - _LOOK_BACK, _FAR)
+    return {one.evidence.get("run") for one in known if one.due.duty == task.due.duty and one.done_at is not None}
 
 
 def _remind(tx: sa.Connection, office: Office, task: Task, now: datetime) -> None:
