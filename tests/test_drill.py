@@ -407,3 +407,26 @@ def test_nobody_mends_in_time(tmp_path):
     assert code == 1, err
     assert "Nobody took the fault away and made the report in time." in out
     assert "Nobody acknowledged it." in out
+    assert "It does not count as evidence of the duty to hold drills: it failed." in out
+
+
+@pytest.mark.parametrize(
+    ("unattended", "failed", "opens", "said"),
+    [
+        (False, (), -1, "It is the evidence of the duty 'drill' for 2017-H2."),
+        (False, (), 1, "It does not count as evidence of the duty to hold drills: no period of that duty is open now."),
+        (True, (), -1, "It does not count as evidence of the duty to hold drills: it was unattended"),
+        (True, ("Bob was not reached.",), -1, "It does not count as evidence of the duty to hold drills: it failed."),
+    ],
+)
+def test_a_drill_says_whether_it_counts(tmp_path, unattended, failed, opens, said):
+    """The duty and the period of which it is the evidence, or why it is that of none."""
+    made = small(tmp_path)
+    ledger = Ledger.open(made.ledger)
+    with ledger.write() as tx:
+        duties.note(tx, [Due("drill", "2017-H2", NOW + timedelta(days=opens), NOW + timedelta(days=2))])
+    outcome = Outcome("mine", "good", DAY, FAULTS["outlier"], unattended, Times(NOW, NOW, NOW, NOW), failed=failed)
+    counts = command.record(outcome, ledger, made, NOW)
+    assert said in "\n".join(command.verdict(outcome, counts))
+    assert counts.as_dict()["evidence_of_duty"] == (said[:10] == "It is the ")
+    ledger.close()

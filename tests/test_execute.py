@@ -52,8 +52,9 @@ def test_a_good_notebook_runs_whole_with_the_values_given(tmp_path):
     assert outcome.error is None
     assert set(states(outcome.notebook)) == {"completed"}
     assert "Revenue was 3.00, most of it in shop 007" in printed(outcome.notebook)
-    assert [step.cell for step in told] == list(range(1, len(outcome.notebook.cells) + 1))
-    assert {step.cells for step in told} == {len(outcome.notebook.cells)}
+    stored = notebooks.read(NOTEBOOKS / "good.ipynb").cells
+    assert [step.cell for step in told] == list(range(1, len(stored) + 1))  # nothing of the cell of given values
+    assert {step.cells for step in told} == {len(stored)}
     assert [step.heading for step in told][-1] == "End"
     text = json.dumps(outcome.notebook)
     assert str(tmp_path) not in text
@@ -179,6 +180,41 @@ def test_the_environment_and_the_banner_of_the_kernel_stay_out_of_the_notebook(t
     run(tmp_path, "good")
     assert "swordfish-7781" not in "".join(path.read_text(errors="replace") for path in tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_kernel_does_not_inherit_what_is_withheld(tmp_path, monkeypatch):
+    """A notebook that prints its whole environment shows no address of a channel; all else is there."""
+    for name in ("ANNS_PAGER", "ANNS_PAGER_FILE", "OTHER"):
+        monkeypatch.setenv(name, f"{name.lower()}-7781")
+    source = notebooks.notebook(notebooks.code("import os\nprint(dict(os.environ))"))
+    notebooks.write(source, tmp_path / "prints.ipynb")
+    withheld = frozenset({"ANNS_PAGER", "ANNS_PAGER_FILE"})
+    request = Request("test-withheld", tmp_path / "prints.ipynb", tmp_path / "out.ipynb", {}, 60.0, withheld=withheld)
+    outcome = execute(request, lambda _: None, Stop())
+    assert outcome.error is None
+    assert "other-7781" in printed(outcome.notebook)
+    assert "ANNS_PAGER" not in printed(outcome.notebook)
+
+
+@pytest.mark.parametrize("tags", [(), ("parameters",)])
+def test_the_number_of_a_cell_is_that_of_the_stored_notebook(tmp_path, tags):
+    """Wherever the cell of given values was put (on top, or after the parameters), no number comes twice."""
+    cells = [
+        notebooks.words("# One"),
+        notebooks.code("as_of = 1", *tags),
+        notebooks.words("# Two"),
+        notebooks.code("2"),
+    ]
+    notebooks.write(notebooks.notebook(*cells), tmp_path / "counts.ipynb")
+    told = []
+    request = Request("test-counts", tmp_path / "counts.ipynb", tmp_path / "out.ipynb", {"as_of": 2}, 60.0)
+    assert execute(request, told.append, Stop()).error is None
+    assert [(step.cell, step.cells, step.heading) for step in told] == [
+        (1, 4, "One"),
+        (2, 4, "One"),
+        (3, 4, "Two"),
+        (4, 4, "Two"),
+    ]
 
 
 def test_no_file_is_left_beside_the_notebook_but_the_kernels_log(tmp_path):

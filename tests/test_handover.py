@@ -12,7 +12,7 @@ from runner.config import Person
 from runner.errors import DeliveryFailed
 from runner.ledger import Ledger, Result, Run
 from runner.model import Status
-from runner.report import handover, notebooks
+from runner.report import handover, notebooks, shelf
 from tests.small_projects import mails, project
 
 NOW = datetime(2017, 11, 16, 13, tzinfo=UTC)
@@ -37,7 +37,8 @@ def ready(desk, name="r1", version=1):
     run = Run(name, "good", "2017-11-15", "", NOW)
     desk.ledger.begin(run)
     ended = replace(run, status=Status.READY, version=version)
-    desk.ledger.finish(Result(ended, owed=handover.owed(desk.project, ended)))
+    files = shelf.artifacts(desk.project.folder / "run")
+    desk.ledger.finish(Result(ended, artifacts=files, owed=handover.owed(desk.project, ended)))
     return ended
 
 
@@ -110,3 +111,23 @@ def test_the_projects_own_mail_template_wins(desk, tmp_path):
     handover.send(desk, ready(desk), tmp_path / "run")
     assert all(b"Our own words." in path.read_bytes() for path in mails(tmp_path))
     assert len(mails(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("name", ["good.pdf", "good.ipynb"])
+@pytest.mark.parametrize("change", ["changed", "gone"])
+def test_a_changed_file_is_never_sent(desk, tmp_path, name, change):
+    """Neither at the first try nor for the rest of a half-failed delivery; the error says what to do."""
+    run = replace(ready(desk), parameters={"as_of": "2017-11-15"})
+    people = desk.project.people.model_copy(update={"readers": {"owners": desk.project.people.readers["owners"][:1]}})
+    handover.send(replace(desk, project=replace(desk.project, people=people)), run, tmp_path / "run")
+    with desk.ledger.write() as tx:
+        tx.exec_driver_sql("UPDATE deliveries SET sent_at = NULL WHERE recipient LIKE 'oscar%'")
+    path = tmp_path / "run" / name
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(DeliveryFailed, match="not those that were proven, so nothing was sent") as refused:
+        handover.send(desk, run, tmp_path / "run")
+    assert "runner run good --as-of 2017-11-15 --again" in str(refused.value)
+    assert [path.read_text().count("To: Olga") for path in mails(tmp_path)] == [1]

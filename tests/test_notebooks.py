@@ -6,6 +6,7 @@ import email
 import hashlib
 import json
 import mailbox
+import os
 import shutil
 import subprocess
 import sys
@@ -43,9 +44,12 @@ class Finished:
 
 
 def runner(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The real command on a project, bounded."""
+    """The real command on a project, bounded; from the copy of the package beside the project, if there is one."""
     command = [str(Path(sys.executable).with_name("runner")), "--project", str(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    code = folder.parent / "code"
+    more = {"PYTHONPATH": str(code)} if code.is_dir() else {}
+    env = {**os.environ, **more}
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
 
 
 def nbval(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
@@ -69,7 +73,12 @@ def copy_project(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Finished:
-    folder = copy_project(tmp_path_factory.mktemp("project"))
+    # A report is made of the package's modules, too: one that is edited between two runs of these tests makes the
+    # second run new, and rightly so. The copy stands still.
+    parent = tmp_path_factory.mktemp("shipped")
+    shutil.copytree(ROOT / "runner", parent / "code" / "runner", ignore=shutil.ignore_patterns("__pycache__"))
+    (parent / "project").mkdir()
+    folder = copy_project(parent / "project")
     done = runner(folder, "run", "--all", "--as-of", AS_OF)
     return Finished(folder, done.returncode, done.stdout + done.stderr)
 

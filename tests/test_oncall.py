@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -433,6 +434,31 @@ class TestGaps:
         found = gaps(Rota(edited, (swap,)), *self.span)
         assert "Warning: in swap 12 cleo gave hours that the rules give to ada by now." in found
         assert gaps(Rota(rules(), (swap,)), *self.span) == ()
+
+    def test_whoever_has_left_holds_nothing_and_that_is_severe(self):
+        """A swap with one who left has no effect in either half, nor has an override; both are told while ahead."""
+        swap = swapped(
+            Leg("cleo", at("2017-07-31 09:00"), at("2017-08-07 09:00")),
+            Leg("dan", at("2017-08-07 09:00"), at("2017-08-14 09:00")),
+        )
+        edited = rules(
+            rotation=[{"begins": "2017-01-02", "order": ["ada", "ben", "cleo"]}],
+            overrides=[override("2017-09-01 09:00", "2017-09-02 09:00", "dan")],
+        )
+        rota = Rota(edited, (swap,), known=frozenset(PEOPLE[:3]))
+        span = (at("2017-07-24 09:00"), at("2017-10-02 09:00"))
+        assert rota.shifts(*span) == replace(rota, rules=edited.model_copy(update={"overrides": ()}), swaps=()).shifts(
+            *span
+        )
+        assert gaps(rota, *self.span) == (
+            "Override from Fri 1 Sep 2017 09:00 to Sat 2 Sep 2017 09:00 has no effect: dan is not in config/people.yml.",
+            (
+                "Swap 12 has no effect from Mon 31 Jul 2017 09:00 to Mon 7 Aug 2017 09:00 and from "
+                "Mon 7 Aug 2017 09:00 to Mon 14 Aug 2017 09:00: dan is not in config/people.yml."
+            ),
+        )
+        assert gaps(rota, at("2017-09-04 09:00"), at("2017-10-02 09:00")) == ()
+        assert any("dan" in {shift.primary} for shift in Rota(edited, (swap,)).shifts(*span))  # known to all: they do
 
 
 #: Both clock changes of 2017: the hand-off, and every boundary, in UTC, around them. Lord Howe moves by half an hour.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from runner import config
-from runner.ledger import Ledger, deadlines, incidents
+from runner.ledger import Ledger, deadlines, duties, incidents, outbox
 from runner.ledger.deadlines import Ending
 from runner.plan.deadlines import all_deadlines
 from runner.plan.incidents import opened
@@ -152,12 +152,75 @@ def test_a_duty_is_done_once_with_its_evidence(small):
     when = ("--now", "2017-11-17T12:00")
     said = ("done", "audit", "--by", "bob", "--evidence", "List of grants compared.", *when)
     code, out, _ = runner(small, *said)
-    assert (code, out.strip()) == (0, "Recorded: audit of 2017-W47, done by bob.")
+    assert (code, out.strip()) == (0, "Recorded: audit of 2017-W47, done by Bob.")
     code, _, err = runner(small, "done", "audit", "2017-W47", *said[2:])
     assert code == 2
     assert "is done already" in err
     rows = lines(runner(small, "duties", *when, "--json")[1])
-    assert [(row["period"], row["state"]) for row in rows] == [("2017-W47", "done")]
+    assert [(row["period"], row["state"]) for row in rows] == [("2017-W48", "planned")]
+
+
+def test_evidence_is_one_line(small):
+    """Line feeds and control characters of what somebody says are no part of the record; nothing else is evidence."""
+    when = ("done", "audit", "--by", "bob", "--now", "2017-11-17T12:00", "--evidence")
+    code, _, err = runner(small, *when, " \n\x1b[31m\x07")
+    assert (code, "What shows that it was done?" in err) == (2, True)
+    assert runner(small, *when, "Compared:\n\x1b[31mall\x07 grants.\r\n")[0] == 0
+    ledger = book(small)
+    with ledger.read() as tx:
+        assert duties.find(tx, "audit", "2017-W47").evidence == {"said": "Compared: all grants."}
+    ledger.close()
+
+
+def test_an_incident_is_acknowledged_after_it_opened(small):
+    """A --now from before the incident is refused with the time at which it opened; nothing is noted."""
+    ledger = book(small)
+    with ledger.write() as tx:
+        incidents.keep(tx, opened("good", "2017-11-15", NOW), ["late"], NOW)
+    ledger.close()
+    code, _, err = runner(small, "ack", "1", "--by", "ann", "--now", "2017-11-16T08:29")
+    assert (code, "Incident 1 was opened only at Thu 16 Nov 2017 08:30." in err) == (2, True)
+    assert lines(runner(small, "incidents", "1", "--json")[1])[0]["acknowledged_by"] is None
+
+
+def test_an_incident_reads_in_one_order_of_time_with_names(small):
+    """What happened and what was told stand by their times; names for keys, but not in what is said of a report."""
+    ledger = book(small)
+    with ledger.write() as tx:
+        one = incidents.keep(tx, opened("duty:audit", "2017-W46", NOW), ["late, duty: by ann's table"], NOW)
+        said = ["handed over to bob", "nobody acknowledged; told ann, bob", "ann acknowledged it"]
+        incidents.keep(tx, one, said, NOW + timedelta(hours=2))
+        shared = {"person": "ann", "name": "Ann", "address": "a@example.com", "channel": "mail", "message": {}}
+        for number, (kind, at) in enumerate([("trouble", NOW), ("escalation", NOW + timedelta(hours=3))]):
+            sent_at = at + timedelta(minutes=1) if kind == "trouble" else None
+            keys = {"key": str(number), "kind": kind, "message_id": str(number), "owed_at": at, "incident": 1}
+            outbox.owe(tx, [outbox.Letter(**keys, **shared, sent_at=sent_at)])
+    ledger.close()
+    assert runner(small, "incidents", "1")[1].splitlines() == [
+        "Incident 1: duty: Audit 2017-W46, ",
+        "  Thu 16 Nov 08:30  late, duty: by ann's table",
+        "  Thu 16 Nov 08:31  told Ann by mail (trouble)",
+        "  Thu 16 Nov 10:30  handed over to Bob",
+        "  Thu 16 Nov 10:30  nobody acknowledged; told Ann, Bob",
+        "  Thu 16 Nov 10:30  Ann acknowledged it",
+        "  not sent yet      told Ann by mail (escalation)",
+    ]
+    assert "  duty: Audit  2017-W46" in runner(small, "incidents")[1]
+    row = lines(runner(small, "incidents", "1", "--json")[1])[0]
+    assert (row["pipeline"], row["events"][1]["text"]) == ("duty:audit", "handed over to bob")
+
+
+def test_review_and_fairness_count_the_same_holidays(small):
+    """The rota's own calendar, with the company's days, says what a holiday is: the business calendar does not."""
+    days = "business_calendar: NYSE\nno_business: {2017-11-14: Stocktaking}\n"
+    write(small / "config/holidays.yml", days)
+    span = ("--from", "2017-10-01", "--to", "2017-12-01", "--json")
+    facts = lines(runner(small, "review", *span)[1])[0]["on_call"]
+    shares = [row for row in lines(runner(small, "oncall", "--fairness", *span)[1]) if row.get("year") == "total"]
+    assert facts == [{key: value for key, value in row.items() if key != "year"} for row in shares]
+    # Columbus Day, Veterans Day (both are no holiday of NYSE), Thanksgiving, and the company's own
+    assert sum(row["holidays"] for row in facts) % 24 == 0
+    assert sum(row["holidays"] for row in facts) >= 4 * 24
 
 
 def test_a_review_is_one_page_of_facts(small):

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.policy import default
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from runner import config
 from runner.commands import reports as running
 from runner.ledger import Ledger, Process, Run
 from runner.model import Status
-from runner.report import inputs, notebooks, produce, shelf
+from runner.report import diary, inputs, notebooks, produce, shelf
+from runner.report.execute import Stop
 from tests.small_projects import PIPELINE, change, finished, mails, of_project, project, reports, start, write
 
 DAY = "2017-11-15"
@@ -73,6 +75,74 @@ def test_the_life_of_a_report(tmp_path, make):
     code, made = make(folder, "good", texts={"amount": "13"})
     assert (code, made["good"]["fresh"]) == (3, False)
     assert len(finished(folder)) == 3
+
+
+def test_a_changed_file_goes_to_nobody_and_making_it_again_mends_it(tmp_path, make):
+    """One reader had it, then its PDF was changed: the other gets the file that is made anew, never the changed one."""
+    folder = project(tmp_path, "good")
+    make(folder, "good")
+    (first,) = finished(folder)
+    book = ledger(folder)
+    with book.write() as tx:
+        tx.exec_driver_sql("UPDATE deliveries SET sent_at = NULL WHERE recipient LIKE 'oscar%'")
+    next(path for path in mails(folder) if "To: Oscar" in path.read_text()).unlink()
+    (first / "good.pdf").write_bytes(b"%PDF-1.7 changed")
+    failed = produce.hand_over(book.runs()[0], context(folder, book))
+    assert (failed.exit_code, failed.sent, str(failed.trouble)) == (1, 0, "delivery failed")
+    assert "runner run good --as-of 2017-11-15 --again" in failed.remedy
+    assert len(mails(folder)) == 1
+    code, made = make(folder, "good")
+    assert (code, made["good"]["fresh"], made["good"]["status"], made["good"]["sent"]) == (0, True, "delivered", 1)
+    sent = next(path for path in mails(folder) if "To: Oscar" in path.read_text())
+    (pdf,) = email.message_from_bytes(sent.read_bytes(), policy=default).iter_attachments()
+    assert pdf.get_content() == (finished(folder)[-1] / "good.pdf").read_bytes()
+    assert [item.sent_at is not None for item in book.deliveries("good", DAY, 1)] == [True, True]
+    book.close()
+
+
+def context(folder: Path, book: Ledger) -> produce.Ctx:
+    """What a making shares, told to nobody."""
+    return produce.Ctx(config.load(folder), book, produce.Clock(datetime.now(UTC)), Stop(), lambda _: None)
+
+
+def test_no_channel_of_the_config_reaches_a_kernel(tmp_path):
+    """Every variable that people.yml or the heartbeat names is withheld, with its file, and the token of the watch."""
+    folder = project(tmp_path, "good")
+    change(folder / "config/people.yml", "ann@example.com}", "ann@example.com, channels: [env:ANNS_PAGER]}")
+    settings = folder / "config/settings.yml"
+    write(settings, f"{settings.read_text()}heartbeat: {{every: 5 min, channel: env:BEAT}}\n")
+    names = {"ANNS_PAGER", "BEAT", "RUNNER_WATCH_TOKEN"}
+    assert produce.withheld(config.load(folder)) == names | {f"{name}_FILE" for name in names}
+
+
+def test_a_real_kernel_of_a_report_has_no_address(tmp_path, make, monkeypatch):
+    """A report that prints its environment shows no pager, neither in its notebook nor in any file."""
+    folder = project(tmp_path, "good")
+    change(folder / "config/people.yml", "ann@example.com}", "ann@example.com, channels: [env:ANNS_PAGER]}")
+    change(folder / "notebooks/good.ipynb", "print(f", r"import os\nprint(dict(os.environ))\nprint(f")
+    monkeypatch.setenv("ANNS_PAGER", "ntfy://secret-7781")
+    monkeypatch.setenv("OTHER", "other-7781")
+    make(folder, "good", deliver=False)
+    text = (finished(folder)[0] / "good.ipynb").read_text()
+    assert "other-7781" in text
+    assert "secret-7781" not in text
+
+
+def test_a_held_report_names_the_command_that_lets_it_go(tmp_path, make):
+    """Whoever reads that a person decides, reads how; the second time, too."""
+    folder = project(tmp_path, "good")
+    change(folder / "notebooks/good.ipynb", 'level=\\"pass\\"', 'level=\\"warn\\"')
+    for _ in range(2):
+        made = make(folder, "good")[1]["good"]
+        assert f'runner approve {finished(folder)[0].name} --by WHO --because "..."' in made["remedy"]
+
+
+def test_the_diary_counts_each_cell_once(tmp_path, make):
+    """The numbers of cells are those of the stored notebook, each once."""
+    folder = project(tmp_path, "good")
+    make(folder, "good")
+    begun = [event for event in diary.read(finished(folder)[0]) if event["event"] == "cell begins"]
+    assert [(event["cell"], event["of"]) for event in begun] == [(number, 5) for number in range(1, 6)]
 
 
 def test_figures_that_readers_do_not_have_are_never_called_delivered(tmp_path, make):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -489,3 +490,12 @@ def test_a_tile_that_says_otherwise_than_its_figure_stops():
         (tiles,) = (finding for finding in found if finding.check == "proof: tiles")
         assert tiles.level is Level.STOP
         assert f"the tile “{first.label}” says" in tiles.message
+
+
+def test_threads_read_pdfs_side_by_side():
+    """Pdfium is not made for threads: two that read at once get the same words as one alone, every time."""
+    pdfs = [plain_files()[2], render.pdf(said("Other words altogether. " * 40))]
+    alone = [readback.read_pdf(pdf) for pdf in pdfs]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(readback.read_pdf, pdfs * 60))
+    assert found == alone * 60

@@ -20,7 +20,10 @@ from runner.commands import swaps
 from runner.errors import ConfigError, UsageError
 from runner.ledger import Ledger, journal, outbox
 from runner.ledger import rota as book
+from runner.ledger.journal import Mark
+from runner.plan.fairness import Change, Turn, turns
 from runner.plan.oncall import Leg
+from runner.scheduler import notices, roster
 from tests.small_projects import change, project, runner, start, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,6 +107,36 @@ def acts(folder: Path) -> list[tuple[str, str]]:
     return [(act.who, act.what) for act in found]
 
 
+def look_of_the_scheduler(folder: Path, text: str) -> None:
+    """What a tick at the hand-off of a day does about the rota: keep what is over, tell what is new, note its look."""
+    shown = config.load(folder)
+    ledger = Ledger.open(shown.ledger)
+    with ledger.write() as tx:
+        turned = roster.keep(tx, shown, moment(text), finished=True)
+        if turned:
+            notices.turn(tx, shown, turned, moment(text))
+        journal.set_mark(tx, roster.WATERMARK, Mark(moment(text)))
+    ledger.close()
+
+
+def frozen_until(folder: Path) -> datetime | None:
+    """Up to when the past is frozen."""
+    ledger = Ledger.open(config.load(folder).ledger)
+    with ledger.read() as tx:
+        found = book.frozen_until(tx)
+    ledger.close()
+    return found
+
+
+def letters(folder: Path, kind: str) -> dict[str, list[str]]:
+    """The lines of each person's messages of a kind."""
+    ledger = Ledger.open(config.load(folder).ledger)
+    with ledger.read() as tx:
+        found = outbox.between(tx, NOW - timedelta(days=999), NOW + timedelta(days=999))
+    ledger.close()
+    return {one.person: [words for _, words in one.message["facts"]] for one in found if one.kind == kind}
+
+
 def moment(text: str) -> datetime:
     """An instant of the rota's zone in winter, at its hand-off."""
     return datetime.fromisoformat(f"{text}T14:00+00:00")
@@ -169,6 +202,9 @@ class TestLookup:
             (("--at", EARLY, "--fairness"), "--at or --explain cannot stand beside --fairness."),
             (("--from", EARLY, "--diff", "x.yml"), "--from or --to cannot stand beside --diff."),
             (("--from", "2017-12-01", "--to", "2017-11-01"), "The span ends before it begins."),
+            (("--from", "2017-12-01", "--to", "2017-12-01"), "The span is empty: --to is not included."),
+            (("--to", "2017-10-01", "--now", EARLY), "The span is empty: without --from it begins after --to."),
+            (("--ics", "cal", "--from", "2100-01-01"), "The span is empty: without --to it ends before --from."),
             (("--diff", "none.yml"), "none.yml: the file is missing."),
         ],
     )
@@ -223,6 +259,94 @@ class TestPast:
             assert "cleo" in book.rules(tx).partition("ann")[2]
             assert book.rules_since(tx) == datetime(2017, 11, 20, 17, tzinfo=UTC)
         ledger.close()
+
+    @pytest.mark.parametrize(
+        "words",
+        [(), ("--from", EARLY), ("--fairness",), ("--ics", "cal"), ("--diff", "config/oncall.yml"), ("--at", EARLY)],
+    )
+    def test_a_question_freezes_nothing(self, shop, words):
+        """Asked with a --now of months later, whatever is asked, the days up to it are still the rules' and swaps'."""
+        asked(shop, "oncall", "--now", EARLY)
+        asked(shop, "oncall", *words, "--now", "2018-06-01")
+        asked(shop, "swap", "list", "--now", "2018-06-01")
+        assert frozen_until(shop) is None
+        asked(shop, *OFFER, "ann")
+        look_of_the_scheduler(shop, "2017-11-20")
+        assert frozen_until(shop) == moment("2017-11-20")
+
+    def test_a_first_question_from_later_does_not_keep_the_scheduler_from_beginning(self, shop):
+        """`oncall` in 2018, then a scheduler in 2017: its record begins at its own look, and edits are told."""
+        asked(shop, "oncall", "--now", "2018-06-01")
+        look_of_the_scheduler(shop, "2017-11-13")
+        change(shop / "config/oncall.yml", "[ann, bob, cleo]", "[cleo, bob, ann]")
+        look_of_the_scheduler(shop, "2017-11-15")
+        assert frozen_until(shop) == moment("2017-11-15")
+        assert {kind for kind, _ in owed(shop)} == {"rota changed"}
+
+    def test_new_rules_do_not_reach_back_behind_the_scheduler(self, shop):
+        """A question from before the scheduler's last look finds an edit and leaves it to the next look."""
+        look_of_the_scheduler(shop, "2017-11-20")
+        look_of_the_scheduler(shop, "2017-11-22")
+        change(shop / "config/oncall.yml", "[ann, bob, cleo]", "[cleo, bob, ann]")
+        asked(shop, "oncall", "--now", "2017-11-21")
+        assert (frozen_until(shop), owed(shop)) == (None, [])
+        asked(shop, "oncall", "--now", "2017-11-23")
+        assert frozen_until(shop) == datetime(2017, 11, 23, 5, tzinfo=UTC)
+
+    def test_each_is_told_of_their_own_role_alone(self, shop):
+        """A day goes from ann to cleo: nobody reads of a span in which they are what they were."""
+        asked(shop, "oncall", "--now", EARLY)
+        change(
+            shop / "config/oncall.yml", "primary: ann, because: so that bob can rest", "primary: cleo, because: talk"
+        )
+        asked(shop, "oncall", "--now", EARLY)
+        day = "Wed 22 Nov 2017 09:00 to Thu 23 Nov 2017 09:00"
+        assert letters(shop, "rota changed") == {
+            "ann": [f"{day}: you were primary, you are secondary"],
+            "bob": [f"{day}: you were secondary, you are off duty"],
+            "cleo": [f"{day}: you were off duty, you are primary"],
+        }
+
+    def test_spans_with_the_same_roles_are_one_line(self):
+        """Two spans that differ only in another's role are one for her whose role does not."""
+        day = [moment(f"2017-11-{number}") for number in (20, 21, 22, 23)]
+        changes = (
+            Change(day[0], day[1], "ann", "bob", "bob", "cleo"),
+            Change(day[1], day[2], "ann", "cleo", "bob", "bob"),
+            Change(day[2], day[3], "bob", "bob", "ann", "cleo"),
+        )
+        assert turns(changes, "ann") == (
+            Turn(day[0], day[2], "primary", "off duty"),
+            Turn(day[2], day[3], "secondary", "off duty"),
+        )
+        assert turns(changes, "bob") == (Turn(day[0], day[1], "secondary", "primary"),)
+
+    def test_who_leaves_is_not_on_call_by_a_swap_and_the_other_is_told(self, shop):
+        """Bob leaves after a swap with ann is agreed: ann has her week as before, and reads of it."""
+        asked(shop, *OFFER, "ann")
+        asked(shop, "swap", "accept", "1", "--by", "bob", "--now", EARLY)
+        at = ("oncall", "--at", "2017-12-05", "--json", "--now", EARLY)
+        assert rows(asked(shop, *at))[0]["primary"] == "bob"
+        write(shop / "config/oncall.yml", ONCALL[: ONCALL.index("holidays:")].replace("bob, ", ""))
+        asked(shop, "oncall", "--now", EARLY)  # he is still in people.yml
+        change(shop / "config/people.yml", "  bob: {name: Bob, email: bob@example.com}\n", "")
+        change(shop / "config/pipelines.yml", "secondary: bob", "secondary: cleo")
+        later = (*at[:-1], "2017-11-02T09:00")
+        (row,) = rows(asked(shop, *later))
+        assert "bob" not in {row["primary"], row["secondary"]}
+        assert acts(shop)[-1] == ("config", "rota changed")
+        told = [line for lines in letters(shop, "rota changed").values() for line in lines]
+        assert any(line.startswith("Mon 4 Dec 2017 09:00 to") for line in told)
+        code, _, err = inside(shop, "swap", "accept", "1", "--by", "bob", "--now", "2017-11-02T09:00")
+        assert (code, "No engineer is called 'bob'." in err) == (2, True)
+
+    def test_who_joins_the_people_freezes_and_tells_nothing(self, shop):
+        """A new engineer in people.yml who is in no rotation changes nobody's duty."""
+        asked(shop, "oncall", "--now", EARLY)
+        third = "  cleo: {name: Cleo, email: cleo@example.com}\n"
+        change(shop / "config/people.yml", third, third + "  dora: {name: Dora, email: dora@example.com}\n")
+        asked(shop, "oncall", "--now", "2017-12-01")
+        assert (frozen_until(shop), owed(shop), acts(shop)) == (None, [], [])
 
     def test_before_the_record_it_says_so(self, shop):
         """What was before the first look was seen by nobody; the answer does not claim more."""
@@ -337,6 +461,19 @@ class TestDiff:
         assert "-24 h" in out
         assert "+24 h" in out
 
+    def test_hours_are_said_to_a_tenth(self, shop):
+        """A person reads `-23.9 h` and `+24 h`, never ten digits."""
+        file = self.other(shop, "primary: ann, because: so that bob can rest", "primary: cleo, because: a talk")
+        out = asked(shop, "oncall", "--diff", file, "--now", "2017-11-22T09:04:13")
+        assert "-23.9 h" in out
+        assert [commands._gain(hours) for hours in (-69.9277102, 69.96, 0.04, -0.04, 0.0)] == [
+            "-69.9 h",
+            "+70 h",
+            "",
+            "",
+            "",
+        ]
+
     def test_nothing_lands_by_looking(self, shop):
         """The diff leaves the rules in force, the outbox and the journal as they were."""
         file = self.other(shop, "[ann, bob, cleo]", "[cleo, ann, bob]")
@@ -442,6 +579,31 @@ class TestSwaps:
         assert (row["state"], sorted(row["accepted"])) == ("agreed", ["ann", "bob"])
         assert sorted(owed(shop)[2:]) == [("swap agreed", who) for who in ("ann", "bob", "cleo")]
         assert sorted(acts(shop)) == [("ann", "swap accepted"), ("bob", "swap accepted"), ("cleo", "swap offered")]
+
+    def test_time_does_not_go_back(self, shop):
+        """An offer, an acceptance or an undoing from before what the ledger has seen is refused, and changes nothing."""
+        asked(shop, *OFFER, "ann")
+        code, _, err = inside(shop, "swap", "accept", "1", "--by", "bob", "--now", "2017-11-01T08:00")
+        said = "Time does not go back: the ledger has seen Wed 1 Nov 2017 09:00 EDT. Take that for --now, or a later"
+        assert (code, said in err) == (2, True)
+        asked(shop, "swap", "accept", "1", "--by", "bob", "--now", EARLY)
+        look_of_the_scheduler(shop, "2017-12-06")
+        for words in (("undo", "1", "--by", "ann"), ("offer", "ann", *BOBS, "bob", *ANNS, "--by", "ann")):
+            code, _, err = inside(shop, "swap", *words, "--now", EARLY)
+            assert code == 2
+            assert "the ledger has seen Wed 6 Dec 2017 09:00 EST." in err
+        at = ("oncall", "--at", "2017-12-05", "--json", "--now", "2017-12-06T10:00")
+        assert rows(asked(shop, *at))[0]["primary"] == "bob"
+        look_of_the_scheduler(shop, "2017-12-11")  # her week is frozen now
+        assert rows(asked(shop, *at))[0]["primary"] == "bob"
+
+    def test_of_two_who_act_at_once_the_later_may_be_first(self, shop):
+        """Ann's clock is read before bob's but written after: both count, and hers bears the ledger's time."""
+        asked(shop, *OFFER, "cleo")
+        asked(shop, "swap", "accept", "1", "--by", "bob", "--now", "2017-11-01T09:00:30", "--json")
+        (row,) = rows(asked(shop, "swap", "accept", "1", "--by", "ann", "--now", "2017-11-01T09:00:10", "--json"))
+        assert row["state"] == "agreed"
+        assert row["accepted"]["ann"] == row["accepted"]["bob"] == "2017-11-01T13:00:30+00:00"
 
     def test_the_list_says_how_each_stands(self, shop, capsys):
         """Agreed, then over; offered, then lapsed when nobody answered in time."""

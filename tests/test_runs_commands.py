@@ -188,6 +188,27 @@ def test_the_log_of_a_failed_run_ends_with_what_there_is_to_look_at(tmp_path, op
     assert rows[-1]["kernel_log"] == (finished(folder)[0] / "kernel.log").read_text().splitlines()[-20:]
 
 
+def test_a_log_for_people_holds_no_control_character_and_no_endless_line(tmp_path, opened, said, capsys):
+    """What a check, the runner or a kernel said may hold anything; a terminal is shown words, a program everything."""
+    found = config.load(project(tmp_path, "good"))
+    ledger = opened(found.folder)
+    run = leave(found, ledger, "r1", Status.FAILED)
+    (shelf.place(found, run) / "kernel.log").write_text("  dying\x1b[2J\x07\n")
+    evil = "\x1b]0;title\x07\x1b[31mred\n\u202enot " + "x" * 5000
+    book = diary.Diary(shelf.place(found, run), run, lambda: NOW)
+    book.note("finding", check="rows", level="warn", message=evil)
+    ledger.mark(replace(run, message=evil))
+    logs.logs(found, "r1", as_json=False, follow=False)
+    out = capsys.readouterr().out
+    assert [letter for letter in out if not letter.isprintable() and letter != "\n"] == []
+    assert "warn: rows. red not xxx" in out
+    assert "    " + "  dying\n" in out
+    assert out.count(" more characters)") == 2
+    assert max(map(len, out.splitlines())) < 2100
+    _, rows = said(logs.logs, found, "r1", follow=False)
+    assert rows[0]["message"] == evil
+
+
 def test_following_a_log_ends_cleanly_with_ctrl_c(tmp_path, opened):
     """Whoever has seen enough leaves with 130 and no traceback; the run goes on."""
     found = config.load(project(tmp_path, "good"))
@@ -366,6 +387,33 @@ def test_approving_needs_an_engineer_and_a_reason(tmp_path, opened, who, because
         runs.approve(found, "r1", Approval(who, because, NOW), as_json=True)
 
 
+def test_a_reason_is_one_short_line(tmp_path, opened, said):
+    """Line ends and control characters go; more than 500 characters are refused, and nothing has changed."""
+    found = config.load(project(tmp_path, "good"))
+    ledger = opened(found.folder)
+    leave(found, ledger, "r1", Status.HELD)
+    with pytest.raises(UsageError, match="The reason has 501 characters"):
+        runs.approve(found, "r1", Approval("ann", "x" * 501, NOW), as_json=True)
+    assert ledger.run("r1").status is Status.HELD
+    code, lines = said(runs.approve, found, "r1", Approval("ann", "I\x1b]0;bad\x07 counted\n\n twice.\x00", NOW))
+    assert (code, lines[-1]["reports"][0]["message"]) == (0, "Approved by Ann: I counted twice.")
+    leave(found, ledger, "r2", Status.RUNNING, period="2017-11-14", process=replace(Process.this(), started="1"))
+    with pytest.raises(UsageError, match="The reason has 600 characters"):
+        runs.cancel(found, "r2", "ann", "x" * 600, as_json=True)
+    said(runs.cancel, found, "r2", "ann", "in\nthe way")
+    assert [act.details["because"] for act in acts(ledger, "cancelled")] == ["in the way"]
+
+
+def test_nothing_is_approved_before_it_was_made(tmp_path, opened):
+    """An approval dated before the end of its run is refused."""
+    found = config.load(project(tmp_path, "good"))
+    ledger = opened(found.folder)
+    leave(found, ledger, "r1", Status.HELD)
+    with pytest.raises(UsageError, match="Time does not go back: run r1 ended at 2017-11-16 13:30:00 UTC"):
+        runs.approve(found, "r1", Approval("ann", "Right", EARLIER), as_json=True)
+    assert (ledger.run("r1").status, acts(ledger, "approved")) == (Status.HELD, [])
+
+
 # Days gone by.
 
 
@@ -397,6 +445,18 @@ def test_a_backfill_makes_what_was_promised_and_is_missing(tmp_path, opened, sai
     ended = {run.period: run.finished_at for run in ledger.runs("good") if run.period > "2017-11-13"}
     assert all(run.started_at >= ended[day] for run in ledger.runs("total") for day in ended if day <= run.period)
     assert len(mails(tmp_path)) == 2  # those of the run before
+
+
+def test_a_long_dry_run_is_cut_for_people_and_whole_for_programs(tmp_path, said, capsys):
+    """Fifty lines and the count; every one as JSON."""
+    found = config.load(project(tmp_path, "good"))
+    span = backfill.Wish("good", date(2017, 1, 1), date(2017, 10, 27), dry=True)
+    assert backfill.backfill(found, span, NOW, as_json=False) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (len(lines), lines[-1]) == (52, "300 reports. The first 50 are shown; --json lists all.")
+    assert len(said(backfill.backfill, found, span, NOW)[1]) == 300
+    backfill.backfill(found, replace(span, first=date(2017, 10, 27)), NOW, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "1 report."
 
 
 def test_a_backfill_does_not_repeat_what_is_there_and_delivers_only_on_request(tmp_path, said):

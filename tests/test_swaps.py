@@ -208,6 +208,14 @@ class TestRefusals:
         assert propose(replace(ROTA, swaps=(offer,)), rest, begun)
         assert "Swap 12" in refusal(replace(ROTA, swaps=(agreed(ROTA, SWAP),)), rest, begun)
 
+    def test_who_has_left_neither_swaps_nor_hinders(self):
+        """Dan is not in people.yml any more: his swap keeps no hours from cleo, and nobody can swap with him."""
+        rota = replace(ROTA, swaps=(agreed(ROTA, SWAP),), known=frozenset({"ada", "ben", "cleo"}))
+        other = replace(SWAP, swap="13", take=leg("ada", "2017-08-14 09:00", "2017-08-21 09:00"))
+        assert propose(rota, other, NOW)
+        said = refusal(replace(rota, swaps=()), SWAP)
+        assert said == "Nobody called 'dan' is in the rota. Name two of: ada, ben, cleo."
+
     def test_the_frozen_past_is_not_swapped(self):
         """What is written down as history cannot be given, even if the clock that asks is behind."""
         rota = Rota(rules(), history=ROTA.shifts(at("2017-06-05 09:00"), GIVE.start + timedelta(hours=1)))

@@ -119,7 +119,12 @@ def _span(project: Project, first: str, last: str, default: Span) -> Span:
     """From one day or time up to another. Raises UsageError when that is empty or very long."""
     start = _time(project, first, "--from") if first else default.first
     end = _time(project, last, "--to") if last else default.last
-    if end <= start:
+    if end == start and first and last:
+        raise UsageError("The span is empty: --to is not included.", "Take a later --to.")
+    if end <= start and not (first and last):
+        why = "without --to it ends before --from" if first else "without --from it begins after --to"
+        raise UsageError(f"The span is empty: {why}.", "Give both --from and --to.")
+    if end < start:
         raise UsageError("The span ends before it begins.", "Exchange --from and --to.")
     if end - start > LONGEST:
         raise UsageError("The span is longer than twenty years.", "Take a shorter one.")

@@ -34,7 +34,7 @@ def hold(project: Project, wish: Wish, now: datetime, *, as_json: bool) -> int:
     try:
         with heard(Stop()) as stop:
             outcome = drill.hold(wish, Desk(project, ledger, Channels(project, os.environ), clock, stop, say))
-            counts = _record(outcome, ledger, project, clock.now())
+            counts = record(outcome, ledger, project, clock.now())
     finally:
         ledger.close()
     if as_json:
@@ -45,7 +45,7 @@ def hold(project: Project, wish: Wish, now: datetime, *, as_json: bool) -> int:
 
 
 @dataclass(frozen=True)
-class _Counts:
+class Counts:
     """Which period of the duty to hold drills a drill is the evidence of, or why it is that of none."""
 
     period: str = ""
@@ -57,12 +57,13 @@ class _Counts:
         return {"evidence_of_duty": bool(self.period), "duty": duty, "why_not": self.why_not}
 
 
-def _record(outcome: Outcome, ledger: Ledger, project: Project, now: datetime) -> _Counts:
+def record(outcome: Outcome, ledger: Ledger, project: Project, now: datetime) -> Counts:
+    """Note a drill in the real ledger, and say what it counts for."""
     with ledger.read() as tx:
         open_ = [task.due.period for task in duties.waiting(tx, now) if task.due.duty == drill.DUTY]
     if drill.record(outcome, ledger, project, now):
-        return _Counts(period=open_[0])
-    return _Counts(why_not=_why_not(outcome, project))
+        return Counts(period=open_[0])
+    return Counts(why_not=_why_not(outcome, project))
 
 
 def _why_not(outcome: Outcome, project: Project) -> str:
@@ -91,7 +92,7 @@ def mend(project: Project, name: str, *, as_json: bool) -> int:
     return 0
 
 
-def _show(screen: Screen, outcome: Outcome, project: Project, counts: _Counts) -> None:
+def _show(screen: Screen, outcome: Outcome, project: Project, counts: Counts) -> None:
     zone = ZoneInfo(project.settings.time_zone)
     screen.say("")
     screen.say(f"Drill {outcome.name}: {outcome.fault.name}, {outcome.pipeline} {outcome.period}")
@@ -117,7 +118,7 @@ def _show(screen: Screen, outcome: Outcome, project: Project, counts: _Counts) -
         ("engineer", "channel", "reached"),
     )
     screen.say("")
-    for line in _verdict(outcome, counts):
+    for line in verdict(outcome, counts):
         screen.say(line)
 
 
@@ -131,7 +132,8 @@ def _after(outcome: Outcome, step: str, seconds: float | None) -> str:
     return "by the drill itself" if getattr(outcome.times, step) else "never"
 
 
-def _verdict(outcome: Outcome, counts: _Counts) -> Iterator[str]:
+def verdict(outcome: Outcome, counts: Counts) -> Iterator[str]:
+    """What came of a drill, in sentences."""
     yield from outcome.failed
     if not outcome.failed:
         yield "Somebody was told, everybody was reached, and the report was made."

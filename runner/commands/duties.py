@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from runner.commands.trouble import engineer
 from runner.config import Project
 from runner.config.names import known
+from runner.document.texts import line
 from runner.errors import UsageError
 from runner.ledger import Ledger, duties, journal
 from runner.ledger.duties import Done, Task
@@ -17,10 +18,11 @@ from runner.ledger.journal import Act
 from runner.plan.duties import dues
 from runner.scheduler import chores
 from runner.scheduler.begins import begins_of
+from runner.scheduler.letters import name_of
 from runner.scheduler.office import timetable_of
 from runner.screen import screen_for
 
-AHEAD = timedelta(days=31)
+AHEAD = timedelta(days=400)  # twice the longest rhythm, half a year: so far may the next be of what was done ahead
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,13 @@ class Report:
 
 
 def listing(project: Project, now: datetime, *, as_json: bool) -> int:
-    """Show what is open, and of each duty what comes next."""
+    """Show what is open, and of each duty what comes next and is not done."""
     ledger = Ledger.open(project.ledger)
     with ledger.write() as tx:
         _write(tx, project, now)
         waiting = duties.waiting(tx, now)
         keys = {task.due.key for task in waiting}
-        coming = [task for task in duties.between(tx, now, now + AHEAD) if task.due.key not in keys]
+        coming = [task for task in duties.between(tx, now, now + AHEAD) if _to_come(task, keys)]
         tasks = [task for task in (*waiting, *_first_of_each(coming)) if task.due.duty in project.duties]
         owners = {name: chores.owner(tx, project, duty, now) for name, duty in project.duties.items()}
     ledger.close()
@@ -58,6 +60,11 @@ class _At:
     zone: ZoneInfo
 
 
+def _to_come(task: Task, waiting: set[tuple[str, str]]) -> bool:
+    """Whether it is still to be done, and not open already."""
+    return task.done_at is None and task.due.key not in waiting
+
+
 def _first_of_each(tasks: list[Task]) -> list[Task]:
     """Of what comes, the next of each duty."""
     return list({task.due.duty: task for task in reversed(tasks)}.values())[::-1]
@@ -67,7 +74,7 @@ def _write(tx: Any, project: Project, now: datetime) -> None:
     """Write down what is due around now, so that a duty can be done before any scheduler has looked."""
     timetable = timetable_of(project, begins_of(project))
     for name, duty in project.duties.items():
-        span = now - timedelta(days=1), now + timedelta(days=200)
+        span = now - timedelta(days=1), now + AHEAD
         duties.note(tx, dues(name, duty.rhythm, duty.first, timetable, *span))
 
 
@@ -86,7 +93,7 @@ def _plain(task: Task, now: datetime) -> dict[str, Any]:
 
 def _row(task: Task, project: Project, owners: dict[str, str], at: _At) -> dict[str, Any]:
     duty, who = project.duties[task.due.duty], owners[task.due.duty]
-    name = project.people.engineers[who].name if who in project.people.engineers else who
+    name = name_of(project, who)
     shown = f", shown by {duty.shown_by.pipeline}" if duty.shown_by else ""
     return {
         "due": f"{task.due.due_at.astimezone(at.zone):%a %d %b %Y %H:%M}",
@@ -98,11 +105,12 @@ def _row(task: Task, project: Project, owners: dict[str, str], at: _At) -> dict[
 
 
 def done(project: Project, report: Report, now: datetime, *, as_json: bool) -> int:
-    """Record that a duty was done, with what shows it."""
+    """Record that a duty was done, with what shows it, on one line. Raises UsageError that says what is wrong."""
     if report.duty not in project.duties:
         raise UsageError(f"No duty is called {report.duty!r}.", known(report.duty, project.duties))
     engineer(project, report.who)
-    if not report.evidence.strip():
+    evidence = line(report.evidence)
+    if not evidence:
         raise UsageError("What shows that it was done?", "Say it with --evidence, for example a link or a sentence.")
     ledger = Ledger.open(project.ledger)
     with ledger.write() as tx:
@@ -110,12 +118,13 @@ def done(project: Project, report: Report, now: datetime, *, as_json: bool) -> i
         period = report.period or _oldest(duties.waiting(tx, now), report.duty)
         if duties.find(tx, report.duty, period) is None:
             raise UsageError(f"{report.duty} has no period {period!r}.", "See what there is: runner duties")
-        if not duties.done(tx, report.duty, period, Done(report.who, now, {"said": report.evidence})):
+        if not duties.done(tx, report.duty, period, Done(report.who, now, {"said": evidence})):
             raise UsageError(f"{report.duty} of {period} is done already.", "The first record counts.")
         journal.act(tx, Act(now, report.who, "duty done", {"duty": report.duty, "period": period}))
     ledger.close()
     row = {"duty": report.duty, "period": period, "done_by": report.who, "at": now.isoformat()}
-    screen_for(as_json=as_json, total=0).line(row, f"Recorded: {report.duty} of {period}, done by {report.who}.")
+    said = f"Recorded: {report.duty} of {period}, done by {name_of(project, report.who)}."
+    screen_for(as_json=as_json, total=0).line(row, said)
     return 0
 
 

@@ -62,7 +62,7 @@ def _story(project: Project, scene: Scene, begins: tuple[Begin, ...], *, execute
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=project.reports) as folder:
         copy = copy_of(project, Path(folder) / "copy")
         ledger = Ledger.open(copy.ledger)
-        story = simulation.play(project, scene, begins, simulation.Players(copy, ledger, scene.faults))
+        story = simulation.play(project, scene, begins, simulation.Players(project, copy, ledger, scene.faults))
         ledger.close()
     return story
 

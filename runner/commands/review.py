@@ -19,7 +19,6 @@ from runner.plan.fairness import Share
 from runner.plan.forecast import words
 from runner.plan.incidents import Incident
 from runner.scheduler import roster
-from runner.scheduler.office import business_calendar
 from runner.screen import screen_for
 
 
@@ -62,7 +61,7 @@ def _facts(project: Project, first: datetime, last: datetime) -> Facts:
     ledger.close()
     shifts = rota.shifts(first, last) if rota else ()
     zone = ZoneInfo(project.oncall.time_zone if project.oncall else project.settings.time_zone)
-    shares = fairness.tally(shifts, zone, business_calendar(project).holiday)
+    shares = fairness.tally(shifts, zone, roster.holiday_of(project))
     return Facts(first, last, owed, found, tasks, shares)
 
 

@@ -95,9 +95,11 @@ def _rule(said: str) -> str:
 
 
 def look(project: Project, now: datetime) -> Look:
-    """Keep the past of the rota as it was, owe the news of a change, and give the rota as it is then.
+    """The rota as it is at an instant, for whoever asks; where the rules changed, the news of it is owed.
 
-    Raises UsageError where the project has no rota.
+    A question freezes nothing, so that one with a --now of some day to come decides nothing about the days up to it:
+    shifts that are over are frozen by the scheduler alone. Only where config changed since the last look, what was up
+    to `now` is kept under the old rules, as `roster.keep` says. Raises UsageError where the project has no rota.
     """
     rules_of(project)
     ledger = Ledger.open(project.ledger)
@@ -213,12 +215,9 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 def fairness(project: Project, span: Span, now: datetime, *, as_json: bool) -> int:
     """Show hours, nights, weekends and holidays by person, for each year and in total, and who has which holiday."""
     from runner.plan import fairness as plan  # noqa: PLC0415
-    from runner.plan.calendar import BusinessCalendar  # noqa: PLC0415
 
     seen = look(project, now)
-    days = project.holidays
-    calendar = BusinessCalendar(seen.rota.rules.holiday_calendar, dict(days.no_business), dict(days.business))
-    case = seen.rota.shifts(span.first, span.last), seen.rota.zone, calendar.holiday
+    case = seen.rota.shifts(span.first, span.last), seen.rota.zone, roster.holiday_of(project)
     shares = [(str(year), share) for year, all_ in plan.by_year(*case).items() for share in all_]
     shares += [(TOTAL, share) for share in plan.tally(*case)]
     held = plan.held(*case)
@@ -315,5 +314,10 @@ def _turn(before: str | None, after: str | None, seen: Look) -> str:
 
 
 def _moved(row: dict[str, Any], seen: Look) -> dict[str, Any]:
-    primary, secondary = (f"{row[key]:+.10g} h" if row[key] else "" for key in ("hours", "secondary_hours"))
-    return {"who": seen.name(row["who"]), "primary": primary, "secondary": secondary}
+    return {"who": seen.name(row["who"]), "primary": _gain(row["hours"]), "secondary": _gain(row["secondary_hours"])}
+
+
+def _gain(hours: float) -> str:
+    """Hours to a tenth, with their sign: `-70 h`, `+69.9 h`; nothing of none."""
+    rounded = round(hours, 1)
+    return f"{f'{rounded:+.1f}'.removesuffix('.0')} h" if rounded else ""

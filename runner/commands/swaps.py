@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,14 @@ from runner.errors import UsageError
 from runner.ledger import Ledger, journal, outbox
 from runner.ledger import rota as book
 from runner.ledger.journal import Act
+from runner.ledger.tables import swaps as _swaps
 from runner.plan import swaps as rules
 from runner.plan.oncall import Clock, Leg, Rota, Swap
 from runner.scheduler import letters, roster
 from runner.screen import screen_for
+
+#: How much earlier than the ledger a deed may be: of two who act at once the later may be written first.
+_AT_ONCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ def offer(project: Project, give: Leg, take: Leg, deed: Deed, *, as_json: bool) 
     """Offer that two people exchange two spans. Raises UsageError that says what stands against it."""
 
     def change(desk: _Desk) -> Swap:
-        wish = Swap("", give, take, deed.who, deed.at, {})
-        swap = book.offer(desk.tx, rules.propose(desk.rota, wish, deed.at))
+        wish = Swap("", give, take, desk.deed.who, desk.deed.at, {})
+        swap = book.offer(desk.tx, rules.propose(desk.rota, wish, desk.deed.at))
         desk.record(swap)
         for who in _asked(swap):
             desk.owe(swap, "offered", who, alerts.swap_offered(desk.trade(swap), *_answers(swap, who)))
@@ -75,7 +79,7 @@ def accept(project: Project, number: int, deed: Deed, *, as_json: bool) -> int:
 
     def change(desk: _Desk) -> Swap:
         old = _find(desk, number)
-        new = rules.accept(desk.rota, old, deed.who, deed.at)
+        new = rules.accept(desk.rota, old, desk.deed.who, desk.deed.at)
         if new != old:
             book.update(desk.tx, new)
             desk.record(new)
@@ -90,7 +94,7 @@ def decline(project: Project, number: int, deed: Deed, *, as_json: bool) -> int:
     """Decline a swap that is not agreed, or withdraw it; the others are told."""
 
     def change(desk: _Desk) -> Swap:
-        new = rules.decline(_find(desk, number), deed.who, deed.at)
+        new = rules.decline(_find(desk, number), desk.deed.who, desk.deed.at)
         trade = desk.trade(new)
         others = [who for who in _concerned(new) if who != deed.who]
         return _ended(desk, new, alerts.swap_declined(trade, trade.name(deed.who)), others)
@@ -102,7 +106,7 @@ def undo(project: Project, number: int, deed: Deed, *, as_json: bool) -> int:
     """Undo an agreed swap that has not begun; both are told."""
 
     def change(desk: _Desk) -> Swap:
-        new = rules.undo(_find(desk, number), deed.who, deed.at)
+        new = rules.undo(_find(desk, number), desk.deed.who, desk.deed.at)
         trade = desk.trade(new)
         return _ended(desk, new, alerts.swap_undone(trade, trade.name(deed.who)), _concerned(new))
 
@@ -118,16 +122,34 @@ def _ended(desk: _Desk, swap: Swap, message: Message, people: list[str]) -> Swap
 
 
 def _done(project: Project, deed: Deed, change: Callable[[_Desk], Swap], *, as_json: bool) -> int:
-    """Read, check and write in one transaction: whatever is refused leaves nothing behind."""
+    """Read, check and write in one transaction: whatever is refused leaves nothing behind.
+
+    Swaps are read again in it, and nobody else writes one before it ends: of two who accept at once both count.
+    """
     engineer(project, deed.who)
-    seen = look(project, deed.at)  # what is past is kept first, and stays kept if the swap is refused
+    seen = look(project, deed.at)  # a change of the rules is kept first, and stays kept if the swap is refused
     ledger = Ledger.open(project.ledger)
     with ledger.write() as tx:
+        tx.execute(sa.select(_swaps.c.id).with_for_update())  # for ledgers that have more than one writer at a time
+        deed = replace(deed, at=_forward(tx, deed.at, seen))
         rota = roster.rota_of(tx, project) or seen.rota
         swap = change(_Desk(tx, project, rota, deed))
     ledger.close()
     screen_for(as_json=as_json, total=0).line(_plain(swap, deed.at), "\n".join(_said(swap, seen, deed)))
     return 0
+
+
+def _forward(tx: sa.Connection, at: datetime, seen: Look) -> datetime:
+    """The instant of a deed, not before what the ledger knows. Raises UsageError where it is well before.
+
+    Who was on call is history by then: a deed in the past would change it.
+    """
+    latest = roster.seen_after(tx, at)
+    if latest is not None and latest - at > _AT_ONCE:
+        raise UsageError(
+            f"Time does not go back: the ledger has seen {seen.time(latest)}.", "Take that for --now, or a later time."
+        )
+    return latest or at
 
 
 def _find(desk: _Desk, number: int) -> Swap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,13 +11,17 @@ from runner.config import Project
 from runner.config.names import known
 from runner.errors import UsageError
 from runner.ledger import Ledger, incidents, journal, outbox
+from runner.ledger.incidents import Event
 from runner.ledger.journal import Act
+from runner.ledger.outbox import Letter
 from runner.plan import incidents as rules
-from runner.plan.incidents import Incident
+from runner.plan.incidents import Incident, State
 from runner.screen import screen_for
 
 #: How many closed incidents are listed below the open ones.
 _RECENT = 20
+#: Before the name of a duty, where a pipeline's name stands otherwise.
+_DUTY = "duty:"
 
 
 def engineer(project: Project, who: str) -> str:
@@ -27,18 +32,22 @@ def engineer(project: Project, who: str) -> str:
 
 
 def acknowledge(project: Project, number: int, who: str, now: datetime, *, as_json: bool) -> int:
-    """Note that somebody is at an incident: nobody else is woken for it."""
+    """Note that somebody is at an incident: nobody else is woken for it.
+
+    Raises UsageError where there is no such incident, where it is over, or was opened only after `now`.
+    """
     engineer(project, who)
     ledger = Ledger.open(project.ledger)
     with ledger.write() as tx:
         incident = _open_incident(incidents.find(tx, number), number)
+        _require_opened(incident, now, ZoneInfo(project.settings.time_zone))
         change = rules.acknowledge(incident, who, now)
         if change.incident != incident:
             incidents.keep(tx, change.incident, change.events, now)
             journal.act(tx, Act(now, who, "acknowledged", {"incident": number}))
     ledger.close()
     first = change.incident.acknowledged_by or who
-    name = project.people.engineers[first].name if first in project.people.engineers else first
+    name = _name(project, first)
     said = f"Incident {number} is acknowledged by {name}." if first == who else f"{name} was there before you."
     screen_for(as_json=as_json, total=0).line(
         {"incident": number, "acknowledged_by": first, "at": now.isoformat()}, said
@@ -52,6 +61,19 @@ def _open_incident(incident: Incident | None, number: int) -> Incident:
     if not incident.open:
         raise UsageError(f"Incident {number} is over ({incident.outcome}).", "There is nothing to acknowledge.")
     return incident
+
+
+def _require_opened(incident: Incident, now: datetime, zone: ZoneInfo) -> None:
+    if now < incident.opened_at:
+        at = f"{incident.opened_at.astimezone(zone):%a %d %b %Y %H:%M}"
+        raise UsageError(
+            f"Incident {incident.number} was opened only at {at}.", "Take that for --now, or a later time."
+        )
+
+
+def _name(project: Project, who: str) -> str:
+    """The name behind a key of people.yml; the key of one who has left."""
+    return project.people.engineers[who].name if who in project.people.engineers else who
 
 
 def listing(project: Project, *, as_json: bool) -> int:
@@ -70,7 +92,7 @@ def listing(project: Project, *, as_json: bool) -> int:
 
 
 def show(project: Project, number: int, *, as_json: bool) -> int:
-    """Show one incident: what happened line by line, and who was told what."""
+    """Show one incident line by line, in the order of time: what happened, and who was told what."""
     ledger = Ledger.open(project.ledger)
     with ledger.read() as tx:
         incident = incidents.find(tx, number)
@@ -93,13 +115,33 @@ def show(project: Project, number: int, *, as_json: bool) -> int:
         ]
         screen.table([_plain(incident) | {"events": lines, "told": told}], ())
         return 0
-    screen.say(f"Incident {number}: {incident.pipeline} {incident.period}, {_state(incident)}")
-    for event in events:
-        screen.say(f"  {event.at.astimezone(zone):%a %d %b %H:%M}  {event.text}")
-    for letter in letters:
-        sent = f"{letter.sent_at.astimezone(zone):%a %d %b %H:%M}" if letter.sent_at else "not sent yet    "
-        screen.say(f"  {sent}  told {letter.name} by {letter.channel} ({letter.kind})")
+    screen.say(f"Incident {number}: {_report(project, incident)} {incident.period}, {_state(incident)}")
+    story = [(event.at, _happened(project, event, zone)) for event in events]
+    story += [(letter.sent_at or letter.owed_at, _told(letter, zone)) for letter in letters]
+    for _, said in sorted(story, key=lambda line: line[0]):  # stable: what happened stands before what was told of it
+        screen.say(f"  {said}")
     return 0
+
+
+def _happened(project: Project, event: Event, zone: ZoneInfo) -> str:
+    """A line of the history with names for keys; what is said of a report's state stays as it is."""
+    text = event.text
+    if not text.startswith(tuple(f"{state}{mark}" for state in State for mark in ",:")):
+        text = re.sub(r"\w+", lambda found: _name(project, found[0]), text)
+    return f"{event.at.astimezone(zone):%a %d %b %H:%M}  {text}"
+
+
+def _told(letter: Letter, zone: ZoneInfo) -> str:
+    sent = f"{letter.sent_at.astimezone(zone):%a %d %b %H:%M}" if letter.sent_at else "not sent yet    "
+    return f"{sent}  told {letter.name} by {letter.channel} ({letter.kind})"
+
+
+def _report(project: Project, incident: Incident) -> str:
+    """The name of a pipeline, or the title of a duty: `duty: Weekly schema check`."""
+    name = incident.pipeline.removeprefix(_DUTY)
+    if name == incident.pipeline:
+        return name
+    return f"duty: {project.duties[name].title if name in project.duties else name}"
 
 
 def _plain(incident: Incident) -> dict[str, Any]:
@@ -110,14 +152,13 @@ def _plain(incident: Incident) -> dict[str, Any]:
 
 def _row(incident: Incident, project: Project, zone: ZoneInfo) -> dict[str, Any]:
     who = incident.acknowledged_by
-    names = project.people.engineers
     return {
         "incident": incident.number,
         "opened": f"{incident.opened_at.astimezone(zone):%a %d %b %Y %H:%M}",
-        "report": incident.pipeline,
+        "report": _report(project, incident),
         "period": incident.period,
         "state": _state(incident),
-        "acknowledged": (names[who].name if who in names else who) if who else "",
+        "acknowledged": _name(project, who) if who else "",
     }
 
 

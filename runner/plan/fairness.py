@@ -62,6 +62,16 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A span in which a change moves one person from one role to another: primary, secondary or off duty."""
+
+    start: datetime
+    end: datetime
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class _Piece:
     """A part of a shift that lies in one local day, and either in its night hours or in the others."""
 
@@ -151,6 +161,24 @@ def touched(changes: Iterable[Change]) -> frozenset[str]:
     """Everyone whose own duty changes, in either role: these are told."""
     changes = tuple(changes)
     return frozenset(gains(changes)) | frozenset(gains(changes, "secondary"))
+
+
+def turns(changes: Iterable[Change], who: str) -> tuple[Turn, ...]:
+    """Where changes, given in order, move one person's own role; neighbours with the same roles are one."""
+    found: list[Turn] = []
+    for change in changes:
+        was = _part(who, change.before, change.secondary_before)
+        is_ = _part(who, change.after, change.secondary_after)
+        last = found[-1] if found else None
+        if last and (last.end, last.before, last.after) == (change.start, was, is_):
+            found[-1] = Turn(last.start, change.end, was, is_)
+        elif was != is_:
+            found.append(Turn(change.start, change.end, was, is_))
+    return tuple(found)
+
+
+def _part(who: str, primary: str | None, secondary: str | None) -> str:
+    return "primary" if who == primary else "secondary" if who == secondary else "off duty"
 
 
 def _once(calendar: Callable[[date], str]) -> Callable[[date], str]:

@@ -97,11 +97,15 @@ class Rota:
     `history` is contiguous and in order; the rules take effect at its end. A last frozen shift that the rules go on
     with, the same people for the same reasons, is one shift with what follows: `shifts(history[0].start, now)` is
     therefore the history up to `now`, however often it was extended on the way.
+
+    `known` are the keys of those who can be on duty, None if everybody can. What a rule claims for another has no
+    effect, and a swap with another none in either half: it holds whole or not at all.
     """
 
     rules: OnCall
     swaps: tuple[Swap, ...] = ()
     history: tuple[Shift, ...] = ()
+    known: frozenset[str] | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -141,6 +145,10 @@ class Rota:
         """Who is away in [first, last); not cut to it."""
         return self._rules.absences(first, last)
 
+    def knows(self, *people: str) -> bool:
+        """Whether all of these can be on duty."""
+        return self.known is None or self.known.issuperset(people)
+
     def _next_to_past(self, t: datetime) -> Shift:
         """The shift that holds an instant from the last frozen shift on: cut where the past ends, or one with it."""
         last = self._past[-1]
@@ -157,7 +165,8 @@ class Rota:
 
     @cached_property
     def _rules(self) -> _Rules:
-        return _Rules(self.rules, self.swaps, Clock.of(self.rules))
+        swaps = tuple(swap for swap in self.swaps if self.knows(*swap.people))
+        return _Rules(self.rules, swaps, Clock.of(self.rules), self.known)
 
 
 @dataclass(frozen=True)
@@ -217,6 +226,7 @@ class _Rules:
     rules: OnCall
     swaps: tuple[Swap, ...]
     clock: Clock
+    known: frozenset[str] | None
 
     def at(self, t: datetime) -> Shift:
         week = self._week(self.clock.week_of(t))
@@ -225,7 +235,8 @@ class _Rules:
     def claims(self, first: datetime, last: datetime) -> tuple[Span, ...]:
         years = range(first.year - 1, last.year + 2)  # a rule may begin in the year before; a zone may be a day ahead
         yearly = (span for n in range(len(self.rules.holidays)) for year in years for span in self._holiday(n, year))
-        return tuple(span for span in (*yearly, *self._overrides, *self._swapped) if span.touches(first, last))
+        spans = (span for span in (*yearly, *self._overrides, *self._swapped) if span.touches(first, last))
+        return tuple(span for span in spans if self.known is None or span.who in self.known)
 
     def absences(self, first: datetime, last: datetime) -> tuple[Span, ...]:
         return tuple(span for span in self._away if span.touches(first, last))
@@ -421,7 +432,7 @@ def gaps(rota: Rota, first: datetime, last: datetime) -> tuple[str, ...]:
     """
     if rota.history:
         first = max(first, rota.history[-1].end)
-    checks = (_unmanned, _shadowed, _unknown, _overtaken) if first < last else ()
+    checks = (_unmanned, _left, _shadowed, _unknown, _overtaken) if first < last else ()
     return (*_too_few(rota), *(text for check in checks for text in check(rota, first, last)))
 
 
@@ -442,6 +453,22 @@ def _unmanned(rota: Rota, first: datetime, last: datetime) -> Iterator[str]:
             yield f"{shift.primary} is primary and secondary {span}."
         if shift.primary in {away.who for away in rota.absences(shift.start, shift.end)}:
             yield f"{shift.primary} is primary {span} although away, for nobody else is there."
+
+
+def _left(rota: Rota, first: datetime, last: datetime) -> Iterator[str]:
+    """Rules and swaps without effect, for one whom they name has left."""
+    words = Clock.of(rota.rules).words
+    for claim in replace(rota, swaps=(), known=None).claims(first, last):
+        if not rota.knows(claim.who):
+            span = f"from {words(claim.start)} to {words(claim.end)}"
+            yield f"{claim.rule} {span} has no effect: {claim.who} is not in config/people.yml."
+    for swap in rota.swaps:
+        gone = [who for who in swap.people if not rota.knows(who)]
+        ahead = [leg for leg in (swap.give, swap.take) if leg.start < last and first < leg.end]
+        if swap.agreed and gone and ahead:
+            spans = " and ".join(f"from {words(leg.start)} to {words(leg.end)}" for leg in ahead)
+            who = f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'}"
+            yield f"Swap {swap.swap} has no effect {spans}: {who} not in config/people.yml."
 
 
 def _shadowed(rota: Rota, first: datetime, last: datetime) -> Iterator[str]:
@@ -480,7 +507,7 @@ def _overtaken(rota: Rota, first: datetime, last: datetime) -> Iterator[str]:
     """Agreed swaps whose giver the rules, edited since, no longer make primary: hours are not conserved any more."""
     before = replace(rota, swaps=())
     for swap in rota.swaps:
-        for leg in (swap.give, swap.take) if swap.agreed else ():
+        for leg in (swap.give, swap.take) if swap.agreed and rota.knows(*swap.people) else ():
             shifts = before.shifts(max(leg.start, first), min(leg.end, last))
             for who in dict.fromkeys(shift.primary for shift in shifts if shift.primary != leg.who):
                 yield f"Warning: in swap {swap.swap} {leg.who} gave hours that the rules give to {who} by now."

@@ -103,8 +103,8 @@ def _people(case: _Case) -> Iterator[UsageError]:
     if giver == taker:
         yield UsageError(f"{giver} cannot swap with the same person.", "Name two people.")
     for who in (giver, taker):
-        if who not in case.rota.people:
-            known = ", ".join(sorted(case.rota.people))
+        if who not in case.rota.people or not case.rota.knows(who):
+            known = ", ".join(sorted(filter(case.rota.knows, case.rota.people)))
             yield UsageError(f"Nobody called {who!r} is in the rota.", f"Name two of: {known}.")
 
 
@@ -132,10 +132,14 @@ def _wall_hours(leg: Leg, zone: ZoneInfo) -> float:
 
 
 def _same_hours(case: _Case) -> Iterator[UsageError]:
-    """Another swap, agreed or still open, has some of these hours. An offer whose time has come is open no more."""
+    """Another swap, agreed or still open, has some of these hours.
+
+    An offer whose time has come is open no more; a swap with somebody who has left has no effect.
+    """
     for other in case.rota.swaps:
         theirs = (other.give, other.take)
         gone = other.undone_at is not None or (not other.agreed and min(leg.start for leg in theirs) < case.now)
+        gone = gone or not case.rota.knows(*other.people)
         if not gone and any(_overlap(leg, their) for leg, _ in case.legs for their in theirs):
             yield UsageError(
                 f"Swap {other.swap} of {_and(other.people)} has some of the same hours.",

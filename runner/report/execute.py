@@ -175,7 +175,7 @@ def _order(request: Request) -> dict[str, Any]:
 
 
 def _environment(request: Request) -> dict[str, str]:
-    """This process's variables but for the withheld ones, which a notebook could print, or a library keep."""
+    """The variables here but for the withheld ones: a notebook could print those, or a library keep them."""
     return {name: value for name, value in os.environ.items() if name not in request.withheld}
 
 

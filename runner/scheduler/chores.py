@@ -22,10 +22,10 @@ from runner.scheduler.office import Office
 ON_CALL = "on-call"  # the owner of a duty that falls to whoever is on call
 PREFIX = "duty:"  # before the name of a duty, where a pipeline's name stands otherwise
 AGAIN = timedelta(minutes=10)  # how often evidence is looked for
-#: How long before it is due an owner is reminded of what comes seldom.
 _LOOK_BACK = timedelta(days=60)  # a period that fell due earlier has no evidence that counts now
 _FAR = datetime(9000, 1, 1, tzinfo=UTC)
 _FIT = {Status.READY, Status.DELIVERED, Status.HELD}
+#: How long before it is due an owner is reminded of what comes seldom.
 _AHEAD = ((timedelta(days=60), timedelta(days=7)), (timedelta(days=6), timedelta(days=1)))
 
 

@@ -334,7 +334,8 @@ class Drill:
             raise RunFailed(f"{pipeline.title} is {made.status} without any fault: {made.message}", made.remedy)
 
     def _ctx(self, project: Project) -> Ctx:
-        return Ctx(project, self.ledger, self.desk.clock, self.stop, _silent)
+        secrets_ = produce.withheld(self.desk.project)  # the copy has no channels, but the environment has
+        return Ctx(project, self.ledger, self.desk.clock, self.stop, _silent, withheld=secrets_)
 
     def _open(self, copy: Project) -> Office:
         """The office over the copy: engineers with their channels, no duties, no sign of life, one attempt."""

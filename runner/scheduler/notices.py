@@ -18,7 +18,7 @@ from runner.delivery.messages import Message
 from runner.ledger import journal, outbox
 from runner.ledger.journal import Act, Mark
 from runner.plan import fairness
-from runner.plan.fairness import Change
+from runner.plan.fairness import Turn
 from runner.scheduler import letters, roster
 from runner.scheduler.letters import Addressee
 from runner.scheduler.office import Office
@@ -35,7 +35,7 @@ def announce(office: Office, now: datetime) -> None:
     if office.notes.get("look at rota", now) > now:
         return
     with office.ledger.write() as tx:
-        turned = roster.keep(tx, office.project, now)
+        turned = roster.keep(tx, office.project, now, finished=True)
         if turned is not None:
             turn(tx, office.project, turned, now)
         _config(tx, office, now)
@@ -55,8 +55,8 @@ def turn(tx: sa.Connection, project: Project, turned: Turned, now: datetime) -> 
     changes = fairness.difference(turned.before, turned.after)
     journal.act(tx, Act(now, "config", "rota changed", {"changes": len(changes)}))
     for who in sorted(fairness.touched(changes)):
-        mine = [change for change in changes if who in _people(change)]
-        lines = [_line(change, who, zone) for change in mine[:_MOST]]
+        mine = fairness.turns(changes, who)
+        lines = [_line(own, zone) for own in mine[:_MOST]]
         lines += [f"and {len(mine) - _MOST} more"] if len(mine) > _MOST else []
         _tell(tx, project, who, _News("rota changed", now, partial(_rota_words, tuple(lines))))
 
@@ -69,18 +69,8 @@ def _config_words(lines: tuple[str, ...], _: str) -> Message:
     return alerts.config_changed(lines)
 
 
-def _people(change: Change) -> set[str | None]:
-    return {change.before, change.after, change.secondary_before, change.secondary_after}
-
-
-def _line(change: Change, who: str, zone: ZoneInfo) -> str:
-    span = f"{_local(change.start, zone)} to {_local(change.end, zone)}"
-    was, is_ = _role(change.before, change.secondary_before, who), _role(change.after, change.secondary_after, who)
-    return f"{span}: you were {was}, you are {is_}"
-
-
-def _role(primary: str | None, secondary: str | None, who: str) -> str:
-    return "primary" if who == primary else "secondary" if who == secondary else "off duty"
+def _line(own: Turn, zone: ZoneInfo) -> str:
+    return f"{_local(own.start, zone)} to {_local(own.end, zone)}: you were {own.before}, you are {own.after}"
 
 
 def _local(at: datetime, zone: ZoneInfo) -> str:

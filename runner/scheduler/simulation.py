@@ -27,7 +27,7 @@ from runner.plan.incidents import Incident
 from runner.plan.oncall import Shift
 from runner.report.approval import Approval, approve
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job, produce
+from runner.report.produce import Clock, Ctx, Job, produce, withheld
 from runner.scheduler import chores, roster, work
 from runner.scheduler.chores import PREFIX
 from runner.scheduler.office import Done, Office, Order, silent, timetable_of
@@ -174,9 +174,10 @@ def _faulty(done: Done, fault: Fault) -> Done:
 class Players(Extras):
     """A crew that makes every report for real, in a copy of the project where nobody can be reached."""
 
-    def __init__(self, copy: Project, ledger: Ledger, faults: Mapping[Key, Fault]) -> None:
+    def __init__(self, project: Project, copy: Project, ledger: Ledger, faults: Mapping[Key, Fault]) -> None:
         super().__init__(copy, ledger.durations, faults)
         self.ledger = ledger
+        self.withheld = withheld(project)  # the copy has no channels, but the environment has
 
     def made(self, order: Order, now: datetime) -> Done:
         """Make it; the simulated clock moves on by the time that took."""
@@ -202,7 +203,7 @@ class Players(Extras):
             approve(held, Approval(who, "Simulated approval.", now), self._ctx(now))
 
     def _ctx(self, now: datetime) -> Ctx:
-        return Ctx(self.project, self.ledger, Clock(now), Stop(), lambda _: None)
+        return Ctx(self.project, self.ledger, Clock(now), Stop(), lambda _: None, withheld=self.withheld)
 
 
 class Stage:
