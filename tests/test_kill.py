@@ -7,12 +7,24 @@ broken and one is held; both are late in the end, and nobody acknowledges.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from runner import config
+from runner.delivery.channels import Recorder
+from runner.ledger import Ledger, deadlines
+from runner.model import Status
+from runner.report.execute import Stop
+from runner.report.produce import Clock, Ctx
+from runner.scheduler.opening import open_office
+from runner.scheduler.tick import tick
+from tests.small_projects import change, mails, project
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -84,3 +96,61 @@ def test_a_message_is_sent_twice_only_where_that_cannot_be_avoided(stories):
     """Killed between sending and noting: that one goes out again, under the same Message-ID. Nowhere else."""
     for story in stories:
         assert repeats(story) == (1 if story["unnoted"] else 0), at(story)
+
+
+# Killed while a person's word is carried out.
+
+NOW, DAY = datetime(2017, 11, 16, 13, 30, tzinfo=UTC), "2017-11-15"
+
+
+def context(found, ledger):
+    """What making and approving share."""
+    return Ctx(found, ledger, Clock(NOW), Stop(), lambda _: None)
+
+
+def ticks(office, end):
+    """Look until an attempt has ended."""
+    for _ in iter(lambda: tick(office, NOW).ended, 1):
+        assert datetime.now(UTC) < end
+
+
+def in_a_minute():
+    """When patience ends."""
+    return datetime.fromtimestamp(datetime.now(UTC).timestamp() + 60, UTC)
+
+
+APPROVER = """
+import os, signal, sys
+from pathlib import Path
+import sqlalchemy as sa
+from runner import config
+from runner.ledger import Ledger
+from runner.report.approval import Approval, approve
+from tests.test_kill import NOW, context
+found = config.load(Path(sys.argv[1]))
+ledger, committed = Ledger.open(found.ledger), []
+(held,) = ledger.runs()
+sa.event.listen(sa.Engine, "commit", committed.append)
+sa.event.listen(sa.Engine, "begin", lambda _: committed and os.kill(os.getpid(), signal.SIGKILL))
+approve(held, Approval("ann", "I counted.", held.finished_at), context(found, ledger))
+"""
+
+
+def test_an_approval_killed_after_its_commit_is_carried_out_by_the_scheduler(tmp_path):
+    """Released and owed, and nobody wrote to: the next look hands the very run over, and the deadline is met."""
+    folder = project(tmp_path, "good")
+    change(folder / "notebooks/good.ipynb", 'level=\\"pass\\"', 'level=\\"warn\\"')
+    found = config.load(folder)
+    ledger = Ledger.open(found.ledger)
+    office = open_office(context(found, ledger), Recorder())
+    tick(office, NOW)
+    ticks(office, in_a_minute())
+    killed = subprocess.run([sys.executable, "-c", APPROVER, str(folder)], cwd=ROOT, check=False, timeout=60)
+    (run,) = ledger.runs()
+    assert (killed.returncode, run.status, mails(folder)) == (-signal.SIGKILL, Status.READY, [])
+    ticks(office, in_a_minute())
+    assert [(one.run, one.status) for one in ledger.runs()] == [(run.run, Status.DELIVERED)]
+    assert len(mails(folder)) == 2
+    with ledger.read() as tx:
+        assert deadlines.find(tx, ("good", DAY)).state is deadlines.State.MET
+    ledger.close()

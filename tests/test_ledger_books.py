@@ -6,13 +6,15 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import traceback
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from runner.errors import RunFailed, Trouble
+from runner.errors import ConfigError, RunFailed, Trouble
 from runner.ledger import (
     Fenced,
     Ledger,
@@ -31,6 +33,7 @@ from runner.ledger.deadlines import Ending, State
 from runner.ledger.incidents import Overtaken
 from runner.ledger.journal import Act, Cancellation, Mark
 from runner.ledger.outbox import Letter, Refusal
+from runner.ledger.store import SCHEMA, WRITER, Store
 from runner.model import Status
 from runner.plan.deadlines import Deadline
 from runner.plan.duties import Due
@@ -204,6 +207,43 @@ def test_deadlines_of_a_pipeline_that_is_gone_are_withdrawn_even_when_begun(tx):
     deadlines.drop(tx, ["others"], NOW)
     states = [deadlines.find(tx, ("sales", period)).state for period in ("2017-11-13", "2017-11-14")]
     assert states == [State.WITHDRAWN, State.OPEN]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_deadline_that_was_withdrawn_is_open_again_as_new(tx, begun):
+    """Whatever was tried before; it can be claimed at once."""
+    deadlines.note(tx, [deadline()])
+    if begun:
+        deadlines.claim(tx, KEY, "one", NOW, NOW + MINUTE)
+        deadlines.end(tx, KEY, "one", Ending("failed", NOW, trouble="cell failed", message="No.", run="r1"))
+    deadlines.drop(tx, ["others"], NOW)
+    assert deadlines.withdrawn(tx, NOW, NOW + DAY) == {KEY}
+    assert deadlines.note(tx, [deadline()]) == 0
+    assert deadlines.find(tx, KEY) == deadlines.Owed(deadline(), next_try_at=NOW)
+    assert deadlines.withdrawn(tx, NOW, NOW + DAY) == frozenset()
+    assert deadlines.claim(tx, KEY, "two", NOW, NOW + MINUTE)
+
+
+def test_only_what_nobody_is_at_is_retired(tx):
+    """Begun or not."""
+    periods = ["2017-11-13", "2017-11-14", "2017-11-15"]
+    keys = [("sales", period) for period in periods]
+    deadlines.note(tx, map(deadline, periods))
+    deadlines.claim(tx, keys[0], "one", NOW, NOW + MINUTE)
+    deadlines.settle(tx, keys[1], Ending("failed", NOW))
+    assert [owed.key for owed in deadlines.unclaimed(tx)] == keys[1:]
+    deadlines.retire(tx, keys, NOW)
+    states = [deadlines.find(tx, key).state for key in keys]
+    assert states == [State.OPEN, State.WITHDRAWN, State.WITHDRAWN]
+
+
+def test_a_lease_of_a_clock_that_was_ahead_has_run_out(tx):
+    """Up to a lease more than can be is allowed for, for two clocks differ a little."""
+    claimed(tx, until=NOW + DAY)
+    assert deadlines.lapse(tx, NOW, 3) == ()
+    assert deadlines.lapse(tx, NOW, 3, lease=DAY / 2) == ()
+    assert deadlines.lapse(tx, NOW, 3, lease=HOUR) == (KEY,)
+    assert deadlines.find(tx, KEY).next_try_at == NOW
 
 
 def test_what_is_begun_and_what_is_next(tx):
@@ -458,7 +498,19 @@ def test_a_run_within_its_lease_is_not_taken_over(ledger):
         ledger.begin(run("r2", NOW + MINUTE), MINUTE)
     ledger.renew("sales", "2017-11-15", NOW + HOUR)
     with pytest.raises(Taken):
-        ledger.begin(run("r2", NOW + 30 * MINUTE), MINUTE)
+        ledger.begin(run("r2", NOW + HOUR - MINUTE), MINUTE)
+
+
+def test_a_claim_given_by_a_clock_that_was_ahead_is_lost_once_that_is_put_right(ledger):
+    """It would hold for a day; whoever does not know how long leases are lets it be."""
+    ledger.begin(run(now=NOW + DAY), MINUTE)
+    with pytest.raises(Taken):
+        ledger.begin(run("r2"))
+    assert ledger.clear_up(NOW) == ()
+    ledger.begin(run("r3"), MINUTE)
+    assert ledger.run("r1").status is Status.INTERRUPTED
+    ledger.renew("sales", "2017-11-15", NOW + DAY)
+    assert [one.run for one in ledger.clear_up(NOW, MINUTE)] == ["r3"]
 
 
 def test_what_a_run_hands_in_after_it_was_taken_over_is_refused(ledger):
@@ -502,6 +554,119 @@ def test_runs_whose_lease_ran_out_are_cleared_up(ledger):
     assert ledger.clear_up(NOW + MINUTE) == ()
     assert [one.run for one in ledger.clear_up(NOW + HOUR)] == ["r1"]
     assert ledger.making("sales", "2017-11-15") is None
+
+
+# What every tick asks is asked of an index.
+
+
+@pytest.fixture
+def asked(ledger):
+    """The plans of SQLite for whatever was asked, once there is much that is long past."""
+    with ledger.write() as tx:
+        for n in range(200):
+            past = NOW - n * HOUR
+            made = incidents.keep(tx, opened("sales", f"{n}", past), [], past)
+            incidents.keep(tx, replace(made, closed_at=None if n < 2 else past), [], past)
+            outbox.owe(tx, [letter(f"{n}", owed_at=past)])
+        ids = numbers(tx)[:-2]
+        outbox.claim(tx, outbox.due(tx, NOW)[:-2], "one", NOW, NOW + MINUTE)
+        outbox.sent(tx, ids, "one", NOW)
+    plans = []
+
+    def explain(_connection, cursor, statement, parameters, _context, _many):
+        if statement.startswith("SELECT"):
+            rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            plans.extend(row[-1] for row in rows)
+
+    def ask(question):
+        plans.clear()
+        with ledger.read() as tx:
+            sa.event.listen(tx, "before_cursor_execute", explain)
+            question(tx)
+        return plans
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("question", "index"),
+    [
+        (incidents.opened, "incidents_open"),
+        (lambda tx: outbox.due(tx, NOW), "outbox_owed"),
+        (lambda tx: outbox.next_try(tx, NOW), "outbox_owed"),
+        (lambda tx: outbox.given_up(tx, NOW), "outbox_given_up"),
+    ],
+)
+def test_what_every_tick_asks_reads_no_more_than_what_is_open(asked, question, index):
+    """However much was sent and closed before."""
+    found = [plan for plan in asked(question) if "incidents" in plan or "outbox" in plan]
+    assert found
+    assert [plan for plan in found if index not in plan] == []
+
+
+def test_open_incidents_are_listed_in_the_order_in_which_they_were_opened(tx):
+    """Not in that of their names."""
+    for name in ("zoo", "ants", "mice"):
+        incidents.keep(tx, opened(name, "2017-11-15", NOW), [], NOW)
+    assert [name for name, _ in incidents.opened(tx)] == ["zoo", "ants", "mice"]
+
+
+# Databases with a server.
+
+
+def test_writers_on_postgresql_follow_one_another():
+    """Before anything else, each takes the one lock; who only reads takes none. SQLite stands in for the server."""
+    engine, taken = sa.create_engine("sqlite://"), []
+
+    def lock(number):
+        taken.append(number)
+
+    sa.event.listen(engine, "connect", lambda raw, _: raw.create_function("pg_advisory_xact_lock", 1, lock))
+    engine.dialect.name = "postgresql"
+    store = Store(engine)
+    with store.write() as tx:
+        assert taken == [WRITER]
+        tx.execute(sa.select(1))
+    with store.read() as tx:
+        tx.execute(sa.select(1))
+    assert taken == [WRITER]
+    store.close()
+
+
+@pytest.mark.parametrize("_again", range(6))
+def test_an_empty_database_prepared_by_several_at_once_is_prepared_once(tmp_path, _again):
+    """Each of them finds every table and one version; six times, for the moment in which they meet is short."""
+    path, errors, start = tmp_path / "ledger.sqlite", [], threading.Barrier(6)
+
+    def prepare():
+        start.wait()
+        try:
+            Ledger.open(path).close()
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    threads = [threading.Thread(target=prepare) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with sqlite3.connect(path) as connection:
+        versions = connection.execute("SELECT version FROM schema_version").fetchall()
+    connection.close()
+    assert (errors, versions) == ([], [(SCHEMA,)])
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql+psycopg://ann:s3cret@db:port/x", "postgresql+psycopg://ann@db:s3cret/x"]
+)
+def test_an_address_that_cannot_be_read_is_told_without_its_password(address):
+    """A sentence and its remedy, and no trace of what was in the address."""
+    with pytest.raises(ConfigError, match="The ledger cannot be opened") as caught:
+        Ledger.open(address)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "s3cret" not in shown
+    assert "port" in caught.value.remedy
 
 
 # An older ledger.

@@ -285,13 +285,13 @@ class TestPast:
 
     def test_new_rules_do_not_reach_back_behind_the_scheduler(self, shop):
         """A question from before the scheduler's last look finds an edit and leaves it to the next look."""
-        look_of_the_scheduler(shop, "2017-11-20")
-        look_of_the_scheduler(shop, "2017-11-22")
+        look_of_the_scheduler(shop, "2017-11-13")
+        look_of_the_scheduler(shop, "2017-11-16")
         change(shop / "config/oncall.yml", "[ann, bob, cleo]", "[cleo, bob, ann]")
-        asked(shop, "oncall", "--now", "2017-11-21")
+        asked(shop, "oncall", "--now", "2017-11-15")
         assert (frozen_until(shop), owed(shop)) == (None, [])
-        asked(shop, "oncall", "--now", "2017-11-23")
-        assert frozen_until(shop) == datetime(2017, 11, 23, 5, tzinfo=UTC)
+        asked(shop, "oncall", "--now", "2017-11-17")
+        assert frozen_until(shop) == datetime(2017, 11, 17, 5, tzinfo=UTC)
 
     def test_each_is_told_of_their_own_role_alone(self, shop):
         """A day goes from ann to cleo: nobody reads of a span in which they are what they were."""
@@ -306,6 +306,17 @@ class TestPast:
             "bob": [f"{day}: you were secondary, you are off duty"],
             "cleo": [f"{day}: you were off duty, you are primary"],
         }
+
+    def test_nobody_reads_that_they_are_what_they_were(self, shop):
+        """Bob and cleo change places: ann's own weeks stay hers, and she is not told of their secondaries."""
+        asked(shop, "oncall", "--now", EARLY)
+        change(shop / "config/oncall.yml", "[ann, bob, cleo]", "[ann, cleo, bob]")
+        asked(shop, "oncall", "--now", EARLY)
+        told = letters(shop, "rota changed")
+        assert set(told) == {"ann", "bob", "cleo"}
+        roles = [line.partition(": you were ")[2].split(", you are ") for lines in told.values() for line in lines]
+        assert all(before != after for before, after in (pair for pair in roles if len(pair) == 2))
+        assert len(told["ann"]) == 3  # on the holiday, and twice in bob's leave
 
     def test_spans_with_the_same_roles_are_one_line(self):
         """Two spans that differ only in another's role are one for her whose role does not."""
@@ -581,7 +592,7 @@ class TestSwaps:
         assert sorted(acts(shop)) == [("ann", "swap accepted"), ("bob", "swap accepted"), ("cleo", "swap offered")]
 
     def test_time_does_not_go_back(self, shop):
-        """An offer, an acceptance or an undoing from before what the ledger has seen is refused, and changes nothing."""
+        """An offer, an acceptance or an undoing from before what the ledger has seen is refused."""
         asked(shop, *OFFER, "ann")
         code, _, err = inside(shop, "swap", "accept", "1", "--by", "bob", "--now", "2017-11-01T08:00")
         said = "Time does not go back: the ledger has seen Wed 1 Nov 2017 09:00 EDT. Take that for --now, or a later"

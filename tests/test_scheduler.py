@@ -12,12 +12,26 @@ import pytest
 
 from runner.delivery.channels import Recorder
 from runner.errors import Trouble
-from runner.ledger import Delivery, Ledger, Result, Run, deadlines, duties, incidents, journal, outbox, rota
+from runner.ledger import (
+    Delivery,
+    Ledger,
+    Process,
+    Result,
+    Run,
+    deadlines,
+    duties,
+    finished,
+    incidents,
+    journal,
+    outbox,
+    rota,
+)
 from runner.ledger.deadlines import State
 from runner.model import Status
 from runner.plan import incidents as rules
 from runner.plan.deadlines import Begin
-from runner.scheduler import post, roster
+from runner.report import shelf
+from runner.scheduler import post, roster, work
 from runner.scheduler.tick import next_tick, tick
 from tests.small_office import (
     DAY,
@@ -288,6 +302,67 @@ def test_equal_figures_that_readers_have_already_meet_the_deadline(ledger):
     assert (owed(ledger).state, owed(ledger).outcome, desk.carrier.sent) == (State.MET, "delivered", [])
 
 
+def approved(ledger, now, *, reader=OLGA):
+    """The held run of sales is released and owed to a reader, and then its approver is killed."""
+    held = ledger.run(owed(ledger).run)
+    with ledger.write() as tx:
+        released = replace(held, status=Status.READY, trouble=None, message="Approved by Ann.")
+        finished.release(tx, Result(released, owed=(Delivery(reader, "<m@x>"),)))
+        journal.act(tx, journal.Act(now, "ann", "approved", {"run": held.run}))
+    return held.run
+
+
+def test_a_report_whose_approval_was_cut_off_is_handed_over_by_the_next_attempt(ledger):
+    """Released, owed and not sent: it is tried again at the next look."""
+    desk = office(ledger, project(), Hands(ledger, {SALES: (HOLDS, FINE)}))
+    drive(desk, MIDNIGHT, START + 10 * MINUTE)
+    approved(ledger, START + 11 * MINUTE)
+    drive(desk, START + 12 * MINUTE, DUE)
+    assert [at for at, _ in desk.crew.begun] == [START, START + 12 * MINUTE]
+    assert owed(ledger).state is State.MET
+
+
+def test_a_report_that_cannot_be_handed_over_is_not_tried_for_ever(ledger):
+    """Whether the attempt fails at sending the very run, or does not come so far at all."""
+    lost = Outcome(Status.FAILED, Trouble.CELL_FAILED, "No.", takes=SECOND)
+
+    class Refuses(Hands):
+        """A crew whose second and later attempts end before a run is begun."""
+
+        def finished(self, now):
+            ended = [replace(done, run="") if len(self.begun) > 1 else done for done in super().finished(now)]
+            for done in ended:
+                if not done.run:
+                    with self.ledger.write() as tx:
+                        tx.exec_driver_sql("DELETE FROM runs WHERE status = 'failed'")
+            return tuple(ended)
+
+    desk = office(ledger, project(), Refuses(ledger, {SALES: (HOLDS, lost)}))
+    drive(desk, MIDNIGHT, START + 10 * MINUTE)
+    approved(ledger, START + 11 * MINUTE)
+    now = START + 12 * MINUTE
+    for _ in range(200):
+        tick(desk, now)
+        now += 5 * SECOND
+    assert len(desk.crew.begun) == settings().attempts + work.MORE
+    assert (owed(ledger).outcome, owed(ledger).next_try_at) == ("failed", None)
+
+
+def test_a_run_about_another_period_does_not_meet_the_deadline(ledger):
+    """The config was changed while it was under way; readers wait for the day still, and it is told."""
+    desk = office(ledger, project())
+    drive(desk, MIDNIGHT, START)
+    (order, run, outcome) = next(iter(desk.crew.under_way.values()))
+    other = Run("other", "sales", "2017-W45", "inputs", START, {"as_of": "2017-11-13"})
+    ledger.begin(other)
+    desk.crew.under_way[order.token] = (order, other, outcome)
+    drive(desk, START + MINUTE, START + 10 * MINUTE)
+    assert (owed(ledger).state, owed(ledger).outcome, owed(ledger).next_try_at) == (State.OPEN, "failed", None)
+    assert owed(ledger).message == "The run made sales for 2017-W45, and owed was 2017-11-13."
+    assert told(desk.carrier, "ann") == [(-55, "ann", "Failed")]
+    assert ledger.run(run.run).status is Status.RUNNING
+
+
 # A report that is of no use any more.
 
 
@@ -522,6 +597,50 @@ def test_a_pipeline_that_is_gone_is_owed_no_more_and_stops_nobody(ledger):
     assert [line for line in told(desk.carrier) if line[2] != "The pipelines' configuration has changed"] == []
 
 
+@pytest.mark.parametrize("outcome", [FAILS, HOLDS, FINE])
+@pytest.mark.parametrize("back", [START + 30 * MINUTE, DUE + 2 * HOUR, DUE + 2 * DAY])
+def test_a_pipeline_that_is_restored_owes_again_what_it_owed(ledger, outcome, back):
+    """Gone by mistake for an hour or for days: what is late then is told and made, also what had been begun before."""
+    shop = project(SALES_ENTRY, pipeline("other", "daily by 12:00"))
+    drive(office(ledger, shop, Hands(ledger, {SALES: (outcome,)})), MIDNIGHT, START + 10 * MINUTE)
+    gone = office(ledger, replace(shop, pipelines={"other": shop.pipelines["other"]}))
+    drive(gone, START + 11 * MINUTE, START + 20 * MINUTE)
+    drive(gone, back - MINUTE, back - MINUTE)
+    desk = office(ledger, shop)
+    drive(desk, back, back + HOUR)
+    with ledger.read() as tx:
+        mine = [one for one in deadlines.between(tx, MIDNIGHT, back + 40 * MINUTE) if one.key[0] == "sales"]
+    assert [one.deadline.due_at for one in mine] == [DUE + n * DAY for n in range(3) if DUE + n * DAY < back + HOUR]
+    open_ = {(one.key, one.outcome) for one in mine if one.state is not State.MET}
+    assert open_ == ({(SALES, "held")} if outcome is HOLDS else set())
+    late = [line for line in bodies(desk.carrier, "olga") if line["subject"].startswith("Delayed: Sales")]
+    was = {one.key for one in mine if one.deadline.due_at <= back} | ({SALES} if outcome is HOLDS else set())
+    assert len(late) == len(was - ({SALES} if outcome is FINE else set()))
+
+
+def test_a_deadline_of_days_is_withdrawn_where_reports_are_of_weeks_now(ledger):
+    """Begun and overdue or not: no run could meet it; its incident ends, and weeks are owed from now on."""
+    shop = project()
+    drive(office(ledger, shop, Hands(ledger, {SALES: (FAILS,)})), MIDNIGHT, DUE + MINUTE)
+    weekly = pipeline("sales", "Mondays by 09:00", period="week")
+    desk = office(ledger, replace(shop, pipelines={"sales": weekly}))
+    drive(desk, DUE + 2 * MINUTE, DUE + 7 * DAY)
+    assert owed(ledger).state is State.WITHDRAWN
+    assert {order.deadline.period for _, order in desk.crew.begun} == {"2017-W46"}
+    with ledger.read() as tx:
+        assert incidents.opened(tx) == {}
+
+
+def test_a_deadline_whose_period_cannot_be_made_any_more_is_not_begun(ledger):
+    """Even where the book was not written anew yet."""
+    shop = project()
+    tick(office(ledger, shop), MIDNIGHT)
+    weekly = pipeline("sales", "Mondays by 09:00", period="week")
+    desk = office(ledger, replace(shop, pipelines={"sales": weekly}))
+    assert work.start(desk, START) == ()
+    assert [order.deadline.key for order in work.start(office(ledger, shop), START)] == [SALES]
+
+
 def test_an_edit_of_the_rota_leaves_the_past_and_is_told_to_those_whom_it_touches(ledger):
     """Bob takes Thursday of Ann's week over; what was until now is frozen under the old rules."""
     shop = project()
@@ -622,7 +741,95 @@ def test_a_scheduler_that_looks_in_time_keeps_its_runs(ledger):
     assert ([len(desk.crew.begun) for desk in (first, second)], owed(ledger).attempts) == ([1, 0], 1)
 
 
+def test_a_sound_report_outlives_three_kills_of_its_runner(ledger):
+    """Lapses are bounded, but more are allowed than failures; a fourth scheduler still makes it."""
+    lease = 90 * SECOND
+    now = START
+    tick(office(ledger, project(), lease=lease), MIDNIGHT)
+    for n in range(settings().attempts):
+        killed = office(ledger, project(), Hands(ledger, {SALES: (HANGS,)}, lease, f"killed{n}"), lease=lease)
+        tick(killed, now)
+        assert len(killed.crew.begun) == 1
+        now += 2 * MINUTE
+    desk = office(ledger, project(), Hands(ledger, lease=lease, name="last"), lease=lease)
+    drive(desk, now, DUE)
+    assert (owed(ledger).state, owed(ledger).attempts) == (State.MET, settings().attempts + 1)
+
+
+def test_a_report_that_kills_its_runner_is_given_up_at_last(ledger):
+    """After three more attempts than others have."""
+    now, begun = START, 0
+    tick(office(ledger, project()), MIDNIGHT)
+    for n in range(12):
+        desk = office(ledger, project(), Hands(ledger, {SALES: (HANGS,)}, 90 * SECOND, f"killed{n}"))
+        tick(desk, now)
+        begun += len(desk.crew.begun)
+        now += 2 * MINUTE
+    assert begun == settings().attempts + 3
+
+
+def test_a_lease_of_a_clock_that_was_ahead_keeps_nobody_waiting(ledger):
+    """A scheduler two days ahead took it and died; its clock was put right: another makes the report in time."""
+    tick(office(ledger, project()), MIDNIGHT)
+    dead = office(ledger, project(), Hands(ledger, {SALES: (HANGS,)}, 90 * SECOND, "ahead"))
+    work.start(dead, MIDNIGHT + 2 * DAY)
+    assert owed(ledger).lease_until > MIDNIGHT + 2 * DAY
+    desk = office(ledger, project(), Hands(ledger, lease=90 * SECOND))
+    drive(desk, START, DUE)
+    assert (owed(ledger).state, owed(ledger).on_time) == (State.MET, True)
+
+
 # Two schedulers.
+
+
+def built(ledger, shop, run, **ended):
+    """A run with a folder under reports/.work, ended or not."""
+    ledger.begin(run)
+    shelf.put(shelf.work(shop, run.run), "sales.ipynb", "{}")
+    if ended:
+        ledger.finish(Result(replace(run, finished_at=run.started_at, folder="x", **ended)))
+    return shelf.work(shop, run.run)
+
+
+def test_what_another_finished_before_it_was_killed_is_put_into_its_place(ledger, tmp_path):
+    """By a scheduler that is at work already, within a minute; what a living process builds, or a stranger, stays."""
+    shop = replace(project(), folder=tmp_path)
+    desk = office(ledger, shop)
+    tick(desk, MIDNIGHT)
+    gone = replace(Process.this(), started="1")
+    killed = Run("killed", "sales", "2017-11-01", "", MIDNIGHT, process=gone)
+    whole = built(ledger, shop, killed, status=Status.READY)
+    failing = built(ledger, shop, replace(killed, run="broken", period="2017-11-02"), status=Status.READY)
+    shelf.place(shop, replace(killed, run="broken", period="2017-11-02")).parent.parent.mkdir(parents=True)
+    shelf.place(shop, replace(killed, run="broken", period="2017-11-02")).parent.write_text("in the way")
+    mine = [
+        built(ledger, shop, Run("at work", "sales", "2017-11-03", "", MIDNIGHT)),
+        built(ledger, shop, Run("moves now", "sales", "2017-11-04", "", MIDNIGHT), status=Status.READY),
+        shelf.work(shop, "of another ledger"),
+    ]
+    shelf.put(mine[-1], "half", "")
+    tick(desk, MIDNIGHT + 59 * SECOND)
+    assert whole.is_dir()
+    tick(desk, MIDNIGHT + 60 * SECOND)
+    assert (shelf.place(shop, killed) / "sales.ipynb").is_file()
+    assert (whole.exists(), failing.is_dir()) == (False, True)
+    assert [folder.is_dir() for folder in mine] == [True, True, True]
+
+
+def test_what_another_finished_is_found_before_its_report_is_tried_again(ledger, tmp_path):
+    """In the very look that finds the other's lease run out."""
+    shop = replace(project(), folder=tmp_path)
+    tick(office(ledger, shop), MIDNIGHT)
+    dead, desk = office(ledger, shop, Hands(ledger, {SALES: (HANGS,)})), office(ledger, shop)
+    work.start(dead, START)
+    tick(desk, START + MINUTE)
+    (_, run, _) = next(iter(dead.crew.under_way.values()))
+    ended = replace(run, status=Status.READY, finished_at=START, process=replace(Process.this(), started="1"))
+    ledger.finish(Result(replace(ended, folder="x")))
+    shelf.put(shelf.work(shop, run.run), "sales.ipynb", "{}")
+    tick(desk, START + 90 * SECOND)
+    assert (shelf.place(shop, run) / "sales.ipynb").is_file()
+    assert len(desk.crew.begun) == 1
 
 
 def test_two_schedulers_on_one_ledger_serve_and_tell_everything_once(tmp_path):

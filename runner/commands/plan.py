@@ -23,8 +23,8 @@ from runner.scheduler.begins import begins_of
 from runner.scheduler.letters import name_of
 from runner.scheduler.office import Office, timetable_of
 from runner.scheduler.opening import onlooker
+from runner.scheduler.roster import WATERMARK
 from runner.scheduler.sightings import sight
-from runner.scheduler.tick import WATERMARK
 from runner.screen import screen_for
 
 #: A scheduler that has not looked for so long is not there.

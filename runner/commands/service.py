@@ -26,7 +26,8 @@ from runner.report.produce import Clock, Ctx
 from runner.scheduler import work
 from runner.scheduler.office import LEASE, Office
 from runner.scheduler.opening import open_office
-from runner.scheduler.tick import WATERMARK, Look, tick
+from runner.scheduler.roster import WATERMARK
+from runner.scheduler.tick import Look, tick
 from runner.screen import screen_for
 
 #: Seconds that runs have for ending and keeping what there is, once the scheduler is told to stop.

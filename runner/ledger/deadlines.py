@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -122,7 +122,10 @@ def _named(key: tuple[str, str]) -> dict[str, str]:
 
 
 def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
-    """Write down what is owed; one that is known stays as it is, but an open one not begun takes new times."""
+    """Write down what is owed; one that is known stays as it is, but an open one not begun takes new times.
+
+    One that was withdrawn is open again, as if nothing had been tried: whoever restores a promise hears if it is late.
+    """
     new = 0
     for deadline in deadlines:
         row = {name: getattr(deadline, name) for name in _OF_DEADLINE} | {"as_of": deadline.as_of.isoformat()}
@@ -131,14 +134,27 @@ def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
             tx.execute(_deadlines.insert(), {**row, "state": State.OPEN, "next_try_at": deadline.starts_at})
             new += 1
         elif _untouched(known):
-            again = {**row, "state": State.OPEN, "ended_at": None, "next_try_at": deadline.starts_at}
+            again = {**row, **_FRESH, "next_try_at": deadline.starts_at}
             tx.execute(_at(_deadlines.update(), deadline.key).values(**again))
     return new
 
 
+_FRESH = {
+    "state": State.OPEN,
+    "ended_at": None,
+    "attempts": 0,
+    "outcome": "",
+    "trouble": None,
+    "message": "",
+    "run": None,
+}
+
+
 def _untouched(row: Any) -> bool:
-    """Whether nothing was begun, and nothing done by hand."""
-    return row.state in {State.OPEN, State.WITHDRAWN} and not (row.attempts or row.holder or row.outcome)
+    """Whether nothing was begun, and nothing done by hand; or whether it was withdrawn, whatever was done before."""
+    if row.state == State.WITHDRAWN:
+        return True
+    return row.state == State.OPEN and not (row.attempts or row.holder or row.outcome)
 
 
 def withdraw(tx: sa.Connection, keep: Iterable[tuple[str, str]], since: datetime, now: datetime) -> int:
@@ -164,6 +180,26 @@ def drop(tx: sa.Connection, pipelines: Iterable[str], now: datetime) -> None:
     gone = _deadlines.update().where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
     gone = gone.where(_deadlines.c.pipeline.not_in(list(pipelines)))
     tx.execute(gone.values(state=State.WITHDRAWN, ended_at=now, next_try_at=None))
+
+
+def retire(tx: sa.Connection, keys: Iterable[tuple[str, str]], now: datetime) -> None:
+    """Withdraw open deadlines that nobody is at, begun or not."""
+    for key in keys:
+        free = _at(_deadlines.update(), key).where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
+        tx.execute(free.values(state=State.WITHDRAWN, ended_at=now, next_try_at=None))
+
+
+def unclaimed(tx: sa.Connection) -> tuple[Owed, ...]:
+    """Every open deadline that nobody is at, by due time."""
+    query = sa.select(_deadlines).where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
+    return tuple(map(_owed, tx.execute(query.order_by(_deadlines.c.due_at, _deadlines.c.pipeline))))
+
+
+def withdrawn(tx: sa.Connection, first: datetime, last: datetime) -> frozenset[tuple[str, str]]:
+    """Keys of the withdrawn deadlines with first <= due_at < last."""
+    query = sa.select(_deadlines.c.pipeline, _deadlines.c.period).where(_deadlines.c.state == State.WITHDRAWN)
+    rows = tx.execute(query.where(_deadlines.c.due_at >= first, _deadlines.c.due_at < last))
+    return frozenset((row.pipeline, row.period) for row in rows)
 
 
 def find(tx: sa.Connection, key: tuple[str, str]) -> Owed | None:
@@ -226,14 +262,17 @@ def next_lapse(tx: sa.Connection) -> datetime | None:
     return found
 
 
-def lapse(tx: sa.Connection, now: datetime, most: int) -> tuple[tuple[str, str], ...]:
+def lapse(tx: sa.Connection, now: datetime, most: int, lease: timedelta | None = None) -> tuple[tuple[str, str], ...]:
     """Free every deadline whose holder's lease ran out; their keys.
 
     Each is tried again at once, unless `most` attempts were made: a report that kills its runner must not do so for
-    ever.
+    ever. With the usual `lease`, one that ends after its `latest` has run out as well.
     """
+    over = _deadlines.c.lease_until <= now
+    if lease is not None:
+        over = sa.or_(over, _deadlines.c.lease_until > latest(now, lease))
     query = sa.select(_deadlines.c.pipeline, _deadlines.c.period).where(
-        _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None), _deadlines.c.lease_until <= now
+        _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None), over
     )
     keys = tuple((row.pipeline, row.period) for row in tx.execute(query))
     again = sa.case((_deadlines.c.attempts < most, sa.literal(now, Instant)), else_=None)
@@ -243,6 +282,15 @@ def lapse(tx: sa.Connection, now: datetime, most: int) -> tuple[tuple[str, str],
     for key in keys:
         tx.execute(_at(_deadlines.update(), key).values(**free, **said))
     return keys
+
+
+def latest(now: datetime, lease: timedelta) -> datetime:
+    """Until when a lease of this length can have been given by a clock that is right.
+
+    A whole lease more is allowed for: two machines' clocks differ a little. What ends later was given by a clock that
+    was ahead and has been put back; its holder would keep its report for as long as the clock was ahead.
+    """
+    return now + 2 * lease
 
 
 @dataclass(frozen=True)

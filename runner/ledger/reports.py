@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.errors import RunFailed, Trouble
+from runner.ledger.deadlines import latest
 from runner.ledger.process import Process
 from runner.ledger.store import Store
 from runner.ledger.tables import artifacts as _artifacts
@@ -103,7 +104,7 @@ class Ledger(Store):
         """
         with self.write() as connection:
             held = self._holder(connection, run)
-            if held and not _lost(connection, held, run.started_at):
+            if held and not _lost(connection, held, run.started_at, lease):
                 raise Taken(
                     f"{run.pipeline} for {run.period} is being made by process {held.process.pid} "
                     f"on {held.process.host} since {held.started_at:%H:%M:%S} UTC.",
@@ -161,11 +162,14 @@ class Ledger(Store):
             row = connection.execute(query).first()
         return _run(row) if row else None
 
-    def clear_up(self, now: datetime) -> tuple[Run, ...]:
-        """Mark as interrupted every running run whose claim is lost, and free it; they are returned."""
+    def clear_up(self, now: datetime, lease: timedelta | None = None) -> tuple[Run, ...]:
+        """Mark as interrupted every running run whose claim is lost, and free it; they are returned.
+
+        With the usual `lease`, a claim that was given by a clock that was ahead is lost as well.
+        """
         with self.write() as connection:
             rows = connection.execute(sa.select(_runs).where(_runs.c.status == Status.RUNNING)).all()
-            gone = tuple(run for run in map(_run, rows) if _lost(connection, run, now))
+            gone = tuple(run for run in map(_run, rows) if _lost(connection, run, now, lease))
             for run in gone:
                 _interrupt(connection, run, now)
         return gone
@@ -383,10 +387,14 @@ def _figure(row: Any) -> Figure:
     return Figure(name=row.name, value=getattr(row, _COLUMN[row.kind]), text=row.text, unit=row.unit, **row.rest)
 
 
-def _lost(connection: sa.Connection, run: Run, now: datetime) -> bool:
-    """Whether a run's claim may be taken over: its process is gone, or it stood still longer than its lease."""
+def _lost(connection: sa.Connection, run: Run, now: datetime, lease: timedelta | None) -> bool:
+    """Whether a run's claim may be taken over: its process is gone, or it stood still longer than its lease.
+
+    Where the usual lease is known, one that ends much later was given by a clock that was ahead: it counts for nothing.
+    """
     until = connection.scalar(sa.select(_leases.c.until).where(_leases.c.run == run.run))
-    return run.process.gone or (until is not None and until < now)
+    ahead = until is not None and lease is not None and until > latest(now, lease)
+    return run.process.gone or ahead or (until is not None and until < now)
 
 
 def _interrupt(connection: sa.Connection, run: Run, now: datetime) -> None:

@@ -5,6 +5,8 @@ One transaction for each change of state.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,9 @@ from runner.ledger.tables import meta, schema_version
 
 SCHEMA = 2
 BUSY = 30_000  # milliseconds that one writer waits for another
+AGAIN = 20  # milliseconds between two tries where SQLite itself does not wait
+#: The lock that every writer on PostgreSQL takes; any number that no other software on that database uses.
+WRITER = 0x72756E6E6572  # "runner"
 
 
 class Store:
@@ -39,6 +44,9 @@ class Store:
         except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise ConfigError(f"The ledger cannot be opened: {reason}.", "Correct `ledger` in settings.yml.") from error
+        except ValueError:  # what cannot be read may hold a password: neither shown nor chained
+            what = "The ledger cannot be opened: its address cannot be read."
+            raise ConfigError(what, "Correct `ledger` in settings.yml: is the port a number?") from None
         return store
 
     def close(self) -> None:
@@ -46,10 +54,11 @@ class Store:
         self._engine.dispose()
 
     def _prepare(self) -> None:
-        found = self._found()
-        if found == SCHEMA:
-            return
+        with self.read() as connection:
+            if _found(connection) == SCHEMA:
+                return
         with self.write() as connection:
+            found = _found(connection)  # once more: another may have prepared it in the meantime
             # New tables are made; a step that changes an older table has its own function in _STEPS.
             meta.create_all(connection)
             for version in range((found or SCHEMA) + 1, SCHEMA + 1):
@@ -57,19 +66,16 @@ class Store:
             connection.execute(schema_version.delete())
             connection.execute(schema_version.insert().values(version=SCHEMA))
 
-    def _found(self) -> int | None:
-        if not sa.inspect(self._engine).has_table("schema_version"):
-            return None
-        with self.read() as connection:
-            found = connection.scalar(sa.select(schema_version.c.version))
-        if found is not None:
-            _refuse_newer(found)
-        return found
-
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One transaction that changes something; on SQLite it is a writer from its start."""
+        """One transaction that changes something; on SQLite it is a writer from its start.
+
+        On PostgreSQL, too, writers follow one another: each first takes one lock that the end of its transaction gives
+        back. What is read in it and written after can thus not be changed by another in between, as the books expect.
+        """
         with self._writing.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(_LOCK)
             yield connection
 
     @contextmanager
@@ -77,6 +83,19 @@ class Store:
         """One transaction that looks."""
         with self._engine.connect() as connection:
             yield connection
+
+
+_LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.literal(WRITER, sa.BigInteger)))
+
+
+def _found(connection: sa.Connection) -> int | None:
+    """The version of the tables that are there. Raises ConfigError when it is newer than this software."""
+    if not sa.inspect(connection).has_table("schema_version"):
+        return None
+    found = connection.scalar(sa.select(schema_version.c.version))
+    if found is not None:
+        _refuse_newer(found)
+    return found
 
 
 def _to_2(connection: sa.Connection) -> None:
@@ -110,8 +129,23 @@ def _engine(url: str) -> sa.Engine:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _begin_sqlite
-    for pragma in (f"busy_timeout = {BUSY}", "journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+    connection.execute(f"PRAGMA busy_timeout = {BUSY}")
+    _write_ahead(connection)
+    for pragma in ("foreign_keys = ON", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Switch the file to a write-ahead log. For this alone SQLite does not wait while another does the same."""
+    for left in reversed(range(BUSY // AGAIN)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not left or "locked" not in str(error):
+                raise
+            time.sleep(AGAIN / 1000)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

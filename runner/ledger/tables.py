@@ -205,6 +205,7 @@ outbox = sa.Table(
     sa.Index("outbox_owed", "next_try_at"),
     sa.Index("outbox_by_incident", "incident"),
     sa.Index("outbox_by_person", "person", "sent_at"),
+    sa.Index("outbox_given_up", "given_up_at"),
 )
 
 shifts = sa.Table(

@@ -1,7 +1,7 @@
 """Where runs lie: built in `reports/.work/<run>/`, then renamed whole to `reports/<pipeline>/<period>/<run>/`.
 
 The ledger is the point of no return: a folder is moved after its run is recorded as finished. Killed before, the next
-start throws the folder away; killed between, the next start moves it.
+start throws the folder away; killed between, the next start moves it, or another scheduler that is at work already.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +87,39 @@ def _sync(folder: Path) -> None:
             os.close(handle)
 
 
-def tidy(project: Project, ledger: Ledger, now: datetime) -> tuple[Run, ...]:
-    """Clear up after runners that were killed; hand back the runs that are now marked interrupted."""
-    gone = ledger.clear_up(now)
+def tidy(project: Project, ledger: Ledger, now: datetime, lease: timedelta | None = None) -> tuple[Run, ...]:
+    """Clear up after runners that were killed; hand back the runs that are now marked interrupted.
+
+    `lease` as for `Ledger.clear_up`.
+    """
+    gone = ledger.clear_up(now, lease)
     for run in gone:
         end_marked(run.run)
-    for folder in sorted((project.reports / WORK).glob("*")):
-        try:
-            _settle(project, folder, ledger.run(folder.name))
-        except OSError as error:  # one folder that cannot be moved never stops the other reports
-            _log.warning("%s cannot be settled and is left in reports/%s: %s", folder.name, WORK, error)
+    for folder in _folders(project):
+        _settle_or_leave(project, folder, ledger.run(folder.name))
     return gone
+
+
+def catch_up(project: Project, ledger: Ledger) -> None:
+    """Settle the folders of ended runs whose runner is gone, and touch no other: it may be called at any time.
+
+    A folder whose run this ledger does not know is left: a rehearsal has a ledger of its own.
+    """
+    for folder in _folders(project):
+        run = ledger.run(folder.name)
+        if run is not None and run.process.gone:
+            _settle_or_leave(project, folder, run)
+
+
+def _folders(project: Project) -> list[Path]:
+    return sorted((project.reports / WORK).glob("*"))
+
+
+def _settle_or_leave(project: Project, folder: Path, run: Run | None) -> None:
+    try:
+        _settle(project, folder, run)
+    except OSError as error:  # one folder that cannot be moved never stops the other reports
+        _log.warning("%s cannot be settled and is left in reports/%s: %s", folder.name, WORK, error)
 
 
 def _settle(project: Project, folder: Path, run: Run | None) -> None:

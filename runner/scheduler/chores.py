@@ -164,7 +164,7 @@ def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: dateti
 def _advance(tx: sa.Connection, office: Office, before: Incident, task: Task, look: _Look) -> None:
     duty = office.project.duties[task.due.duty]
     watch = _watch(owner(tx, office.project, duty, look.now), look)
-    change = advance(before, _sighting(duty, task), watch, office.policy(tells_readers=False), look.now)
+    change = advance(before, _sighting(office.project, task), watch, office.policy(tells_readers=False), look.now)
     if not change.notices and change.incident == before:
         return
     incident = incidents.keep(tx, change.incident, change.events, look.now)
@@ -182,9 +182,10 @@ class _Look:
     rota: Rota | None
 
 
-def _sighting(duty: Duty, task: Task) -> Sighting:
+def _sighting(project: Project, task: Task) -> Sighting:
+    duty = project.duties[task.due.duty]
     if task.done_at is not None:
-        return Sighting(over="met", sentence=f"{duty.title} was done by {task.done_by}.")
+        return Sighting(over="met", sentence=f"{duty.title} was done by {letters.name_of(project, task.done_by)}.")
     return Sighting(State.LATE, "duty", f"{duty.title} was not done in time.", late=True)
 
 
@@ -197,7 +198,9 @@ def _watch(who: str, look: _Look) -> Watch:
 
 def _message(office: Office, task: Task, kind: Kind, now: datetime) -> Message:
     known = _task(office, task, office.project.duties[task.due.duty].owner, now)
-    return alerts.duty_done(known, task.done_by or "") if kind is Kind.RECOVERED else alerts.duty_overdue(known)
+    if kind is Kind.RECOVERED:
+        return alerts.duty_done(known, letters.name_of(office.project, task.done_by))
+    return alerts.duty_overdue(known)
 
 
 def _task(office: Office, task: Task, who: str, now: datetime) -> alerts.Task:

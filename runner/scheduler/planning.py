@@ -17,10 +17,12 @@ from runner.ledger.journal import Mark
 from runner.plan.deadlines import Begin, Deadline, Timetable, all_deadlines
 from runner.plan.duties import Due, dues
 from runner.scheduler.office import Office, timetable_of
+from runner.scheduler.work import can_be_made
 
 AHEAD = timedelta(days=8)  # how far the book is written
 REFRESH = timedelta(days=1)  # how often it is written on
 DUTIES = timedelta(days=31)  # how much further duties are written, which are few
+BACK = timedelta(days=31)  # how far back what was withdrawn is owed again once the plan has it again
 LOOK = timedelta(minutes=10)  # how often the table of experiments is read again
 SINCE, UNTIL, PLAN = "plan since", "plan until", "plan digest"
 
@@ -118,6 +120,7 @@ def _write(tx: sa.Connection, office: Office, timetable: Timetable, window: _Win
     if window.again:
         deadlines.withdraw(tx, (deadline.key for deadline in found), window.now, window.now)
         deadlines.drop(tx, office.project.pipelines, window.now)
+        deadlines.retire(tx, _impossible(tx, office.project), window.now)
     due = list(_dues(office, timetable, window))
     if window.again:
         duties.withdraw(tx, (one.key for one in due), window.now, window.last + DUTIES)
@@ -129,10 +132,28 @@ def _deadlines(tx: sa.Connection, office: Office, timetable: Timetable, window: 
     settings, pipelines = office.project.settings, office.project.pipelines.values()
     since = journal.mark(tx, SINCE)
     start = since.at if since and since.at else window.now
+    if window.again:
+        yield from _restored(tx, office, timetable, (max(start, window.now - BACK), window.first))
     for pipeline in pipelines:
         # An experiment may be entered in its table after it began, even after its deadline: it is owed all the same.
         elapsed = parse(pipeline.deadline).when is When.ELAPSED
         yield from all_deadlines((pipeline,), settings, timetable, start if elapsed else window.first, window.last)
+
+
+def _restored(
+    tx: sa.Connection, office: Office, timetable: Timetable, span: tuple[datetime, datetime]
+) -> Iterator[Deadline]:
+    """What fell due while it was withdrawn, and is promised again: it is late, and nobody must lose it in silence."""
+    gone = deadlines.withdrawn(tx, *span)
+    pipelines = [office.project.pipelines[name] for name in {key[0] for key in gone} & set(office.project.pipelines)]
+    found = all_deadlines(pipelines, office.project.settings, timetable, *span)
+    return (deadline for deadline in found if deadline.key in gone)
+
+
+def _impossible(tx: sa.Connection, project: Project) -> list[tuple[str, str]]:
+    """What is owed still of periods that its pipeline has no more: one of days that is of weeks now."""
+    known = ((owed, project.pipelines.get(owed.deadline.pipeline)) for owed in deadlines.unclaimed(tx))
+    return [owed.key for owed, pipeline in known if pipeline is not None and not can_be_made(pipeline, owed)]
 
 
 def _dues(office: Office, timetable: Timetable, window: _Window) -> Iterator[Due]:

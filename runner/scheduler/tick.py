@@ -17,9 +17,9 @@ from runner.ledger.journal import Mark
 from runner.plan.incidents import Incident, next_look
 from runner.scheduler import chores, notices, planning, post, telling, work
 from runner.scheduler.office import Done, Office, Order
+from runner.scheduler.roster import WATERMARK
 from runner.scheduler.sightings import next_change
 
-WATERMARK = "looked at"
 T = TypeVar("T")
 
 

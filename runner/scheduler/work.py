@@ -16,10 +16,18 @@ from runner.ledger.deadlines import Ending, Owed
 from runner.ledger.deadlines import State as Owing
 from runner.model import Status
 from runner.plan.periods import period_of
+from runner.report import shelf
 from runner.scheduler.office import Done, Office, Order
+
+NOT_SENT = "not handed over"
 
 #: How long after meeting another runner at the same report it is looked at again.
 ELSEWHERE = timedelta(minutes=1)
+#: How often it is looked for what a killed runner left unfinished.
+LEFT = timedelta(minutes=1)
+#: So many more attempts than usual where it was the runner that ended, or a person who asked for it: bounded all the
+#: same, for a report that kills its runner must not do so for ever.
+MORE = 3
 
 
 def collect(office: Office, now: datetime) -> tuple[Done, ...]:
@@ -51,14 +59,35 @@ def recover(office: Office, now: datetime) -> None:
     """Free what somebody held whose lease ran out, give up what is of no use, and see what was done by hand."""
     with office.ledger.read() as tx:
         begun = deadlines.begun(tx, now)
-    if any(owed.lease_until is not None and owed.lease_until <= now for owed in begun):
+    lost = any(_is_lost(office, owed, now) for owed in begun)
+    _catch_up(office, now, at_once=lost)  # before it is tried again: what the other had finished is found
+    if lost:
         with office.ledger.write() as tx:
-            for key in deadlines.lapse(tx, now, office.project.settings.attempts):
+            for key in deadlines.lapse(tx, now, _most(office), office.lease):
                 office.log("lease ran out", pipeline=key[0], period=key[1])
             begun = deadlines.begun(tx, now)
     waiting = [owed for owed in begun if owed.holder is None]
-    _by_hand(office, waiting)
+    _by_hand(office, waiting, now)
     _give_up(office, [owed for owed in waiting if _is_useless(office, owed, now)], now)
+
+
+def _is_lost(office: Office, owed: Owed, now: datetime) -> bool:
+    """Whether whoever is at it stood still for too long, or took it by a clock that was ahead."""
+    until = owed.lease_until
+    return until is not None and not now < until <= deadlines.latest(now, office.lease)
+
+
+def _most(office: Office) -> int:
+    """How many attempts there are at most, whatever they ended of."""
+    return office.project.settings.attempts + MORE
+
+
+def _catch_up(office: Office, now: datetime, *, at_once: bool) -> None:
+    """Finish what a killed runner left: its folder may not be in its place yet."""
+    last = office.notes.get("caught up")
+    if at_once or last is None or not timedelta(0) <= now - last < LEFT:
+        shelf.catch_up(office.project, office.ledger)
+        office.notes["caught up"] = now
 
 
 def _give_up(office: Office, useless: list[Owed], now: datetime) -> None:
@@ -90,27 +119,45 @@ def useless_at(office: Office, owed: Owed) -> datetime | None:
     return owed.deadline.due_at + timedelta(seconds=after) if after is not None else None
 
 
-def _by_hand(office: Office, waiting: list[Owed]) -> None:
+def _by_hand(office: Office, waiting: list[Owed], now: datetime) -> None:
     """A report that somebody made with `runner run`, or approved, meets its deadline as well, or is held as well."""
     for owed in waiting:
-        ending = _ended_by_hand(office, owed)
+        ending = _ended_by_hand(office, owed, now)
         if ending is not None:
             with office.ledger.write() as tx:
                 deadlines.settle(tx, owed.key, ending)
             office.log("made by hand", pipeline=owed.key[0], period=owed.key[1], run=ending.run)
 
 
-def _ended_by_hand(office: Office, owed: Owed) -> Ending | None:
+def _ended_by_hand(office: Office, owed: Owed, now: datetime) -> Ending | None:
     """How the work of others ended, if it meets the deadline or holds its report and is not known yet."""
     runs = [run for run in office.ledger.runs(*owed.key) if run.finished_at is not None]
     met = next((run for run in runs if _is_there(office, run.status, owed.deadline.pipeline)), None)
     if met is not None and met.finished_at is not None:
         return Ending("delivered", _there_since(office, met) or met.finished_at, met=True, run=met.run)
     newest = next(iter(runs), None)
-    if newest is None or newest.finished_at is None or newest.status is not Status.HELD or newest.run == owed.run:
+    if newest is None or newest.finished_at is None:
+        return None
+    if _is_left_unsent(office, owed, newest):
+        message = "It is ready, and whoever was to hand it over ended before that was done."
+        return Ending(NOT_SENT, now, next_try_at=now, run=newest.run, message=message)
+    if newest.status is not Status.HELD or newest.run == owed.run:
         return None
     trouble = str(newest.trouble) if newest.trouble else None
     return Ending("held", newest.finished_at, run=newest.run, message=newest.message, trouble=trouble)
+
+
+def _is_left_unsent(office: Office, owed: Owed, run: Run) -> bool:
+    """Whether a run owes messages that nobody sends: its approval, or a run by hand, was killed in the middle.
+
+    The next attempt finds it made already and hands over what is owed; how that ended is known then, and not asked
+    again. Attempts that do not come so far are bounded like all others.
+    """
+    if run.status is not Status.READY or owed.next_try_at is not None or owed.attempts >= _most(office):
+        return False
+    known = owed.outcome == NOT_SENT and owed.run == run.run
+    owing = office.ledger.deliveries(run.pipeline, run.period, run.version or 1)
+    return not known and any(item.sent_at is None for item in owing)
 
 
 def _is_there(office: Office, status: Status, name: str) -> bool:
@@ -153,7 +200,14 @@ def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
 def _is_ready(tx: sa.Connection, office: Office, owed: Owed, now: datetime) -> bool:
     due = owed.holder is None and owed.next_try_at is not None and owed.next_try_at <= now
     known = owed.deadline.pipeline in office.project.pipelines
-    return due and known and not _is_useless(office, owed, now) and not waits_for(tx, office, owed)
+    able = known and can_be_made(office.project.pipelines[owed.deadline.pipeline], owed)
+    return due and able and not _is_useless(office, owed, now) and not waits_for(tx, office, owed)
+
+
+def can_be_made(pipeline: Pipeline, owed: Owed) -> bool:
+    """Whether a run would be about this very period: a pipeline that is of weeks now makes no day's report."""
+    deadline = owed.deadline
+    return period_of(pipeline.period, deadline.as_of, deadline.experiment).key == deadline.period
 
 
 def waits_for(tx: sa.Connection, office: Office, owed: Owed) -> tuple[tuple[str, str], ...]:
@@ -189,10 +243,14 @@ def _matter(owed: Owed) -> str:
 
 
 def _ending(office: Office, done: Done) -> Ending:
+    other = _of_another(office, done)
+    if other is not None:
+        message = f"The run made {other.pipeline} for {other.period}, and owed was {done.order.deadline.period}."
+        return Ending("failed", done.at, message=message, run=done.run)
     met = _is_met(office, done)
     outcome = "cancelled" if done.cancelled else "delivered" if met else str(done.status)
     if done.status is Status.READY and not met:
-        outcome = "not handed over"
+        outcome = NOT_SENT
     return Ending(
         outcome,
         done.at,
@@ -203,6 +261,12 @@ def _ending(office: Office, done: Done) -> Ending:
         message=done.message,
         run=done.run or None,
     )
+
+
+def _of_another(office: Office, done: Done) -> Run | None:
+    """The run, if it was about something else: config has changed since. A simulated run is in no ledger."""
+    run = office.ledger.run(done.run) if done.run else None
+    return run if run is not None and (run.pipeline, run.period) != done.order.deadline.key else None
 
 
 def _is_met(office: Office, done: Done) -> bool:
