@@ -33,7 +33,7 @@ from runner.ledger.deadlines import Ending, State
 from runner.ledger.incidents import Overtaken
 from runner.ledger.journal import Act, Cancellation, Mark
 from runner.ledger.outbox import Letter, Refusal
-from runner.ledger.store import SCHEMA, WRITER, Store
+from runner.ledger.store import BUSY, SCHEMA, WRITER, Store, _prepare_sqlite
 from runner.model import Status
 from runner.plan.deadlines import Deadline
 from runner.plan.duties import Due
@@ -633,9 +633,38 @@ def test_writers_on_postgresql_follow_one_another():
     store.close()
 
 
-@pytest.mark.parametrize("_again", range(6))
-def test_an_empty_database_prepared_by_several_at_once_is_prepared_once(tmp_path, _again):
-    """Each of them finds every table and one version; six times, for the moment in which they meet is short."""
+class Meets(sqlite3.Connection):
+    """A connection to a file that somebody else reads until the first try at the write-ahead log has failed."""
+
+    refused = 0
+
+    def execute(self, statement, *rest):
+        try:
+            return super().execute(statement, *rest)
+        except sqlite3.OperationalError:
+            self.refused += 1
+            self.other.rollback()
+            raise
+
+
+def test_a_file_that_another_is_at_gets_its_log_once_that_one_is_done(tmp_path):
+    """SQLite refuses the switch, at times without any wait: it is tried again. After it the connection is patient."""
+    path = tmp_path / "ledger.sqlite"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE old (a)")
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM old").fetchall()
+    mine = sqlite3.connect(path, factory=Meets)
+    mine.other = other
+    _prepare_sqlite(mine, None)
+    said = [mine.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "busy_timeout")]
+    assert (mine.refused, said) == (1, ["wal", BUSY])
+    mine.close()
+    other.close()
+
+
+def test_an_empty_database_prepared_by_several_at_once_is_prepared_once(tmp_path):
+    """Each of them finds every table and one version."""
     path, errors, start = tmp_path / "ledger.sqlite", [], threading.Barrier(6)
 
     def prepare():

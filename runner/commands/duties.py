@@ -15,11 +15,11 @@ from runner.errors import UsageError
 from runner.ledger import Ledger, duties, journal
 from runner.ledger.duties import Done, Task
 from runner.ledger.journal import Act
-from runner.plan.duties import dues
 from runner.scheduler import chores
 from runner.scheduler.begins import begins_of
 from runner.scheduler.letters import name_of
 from runner.scheduler.office import timetable_of
+from runner.scheduler.planning import duties_between
 from runner.screen import screen_for
 
 AHEAD = timedelta(days=400)  # twice the longest rhythm, half a year: so far may the next be of what was done ahead
@@ -73,9 +73,7 @@ def _first_of_each(tasks: list[Task]) -> list[Task]:
 def _write(tx: Any, project: Project, now: datetime) -> None:
     """Write down what is due around now, so that a duty can be done before any scheduler has looked."""
     timetable = timetable_of(project, begins_of(project))
-    for name, duty in project.duties.items():
-        span = now - timedelta(days=1), now + AHEAD
-        duties.note(tx, dues(name, duty.rhythm, duty.first, timetable, *span))
+    duties.note(tx, duties_between(project, timetable, now - timedelta(days=1), now + AHEAD))
 
 
 def _state(task: Task, now: datetime) -> str:

@@ -78,7 +78,7 @@ class Service:
         self.office = self._open(self.project)
 
     def _open(self, project: Project) -> Office:
-        shelf.tidy(project, self.ledger, self.clock.now())
+        shelf.tidy(project, self.ledger, self.clock.now(), LEASE)
         ctx = Ctx(project, self.ledger, self.clock, self.stop, lambda _: None, LEASE)
         return open_office(ctx, Channels(project, os.environ), log=self.log)
 

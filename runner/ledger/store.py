@@ -19,7 +19,7 @@ from runner.ledger.tables import meta, schema_version
 
 SCHEMA = 2
 BUSY = 30_000  # milliseconds that one writer waits for another
-AGAIN = 20  # milliseconds between two tries where SQLite itself does not wait
+AGAIN = 20  # milliseconds between two tries where SQLite itself may not wait
 #: The lock that every writer on PostgreSQL takes; any number that no other software on that database uses.
 WRITER = 0x72756E6E6572  # "runner"
 
@@ -129,15 +129,15 @@ def _engine(url: str) -> sa.Engine:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _begin_sqlite
-    connection.execute(f"PRAGMA busy_timeout = {BUSY}")
     _write_ahead(connection)
-    for pragma in ("foreign_keys = ON", "synchronous = FULL"):
+    for pragma in (f"busy_timeout = {BUSY}", "foreign_keys = ON", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _write_ahead(connection: Any) -> None:
-    """Switch the file to a write-ahead log. For this alone SQLite does not wait while another does the same."""
-    for left in reversed(range(BUSY // AGAIN)):
+    """Switch the file to a write-ahead log. Of two who do so at once SQLite refuses one without any wait."""
+    connection.execute(f"PRAGMA busy_timeout = {AGAIN}")
+    for left in reversed(range(BUSY // (2 * AGAIN))):  # each try waits by itself, or not, and then once more
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:

@@ -121,7 +121,7 @@ def _write(tx: sa.Connection, office: Office, timetable: Timetable, window: _Win
         deadlines.withdraw(tx, (deadline.key for deadline in found), window.now, window.now)
         deadlines.drop(tx, office.project.pipelines, window.now)
         deadlines.retire(tx, _impossible(tx, office.project), window.now)
-    due = list(_dues(office, timetable, window))
+    due = list(duties_between(office.project, timetable, window.first, window.last + DUTIES))
     if window.again:
         duties.withdraw(tx, (one.key for one in due), window.now, window.last + DUTIES)
     duties.note(tx, due)
@@ -156,9 +156,21 @@ def _impossible(tx: sa.Connection, project: Project) -> list[tuple[str, str]]:
     return [owed.key for owed, pipeline in known if pipeline is not None and not can_be_made(pipeline, owed)]
 
 
-def _dues(office: Office, timetable: Timetable, window: _Window) -> Iterator[Due]:
-    for name, duty in office.project.duties.items():
-        yield from dues(name, duty.rhythm, duty.first, timetable, window.first, window.last + DUTIES)
+def duties_between(project: Project, timetable: Timetable, first: datetime, last: datetime) -> Iterator[Due]:
+    """Every duty with first <= due_at < last, but for those that nothing could show."""
+    for name, duty in project.duties.items():
+        found = dues(name, duty.rhythm, duty.first, timetable, first, last)
+        yield from (due for due in found if duty.shown_by is None or _can_be_shown(project, timetable, due))
+
+
+def _can_be_shown(project: Project, timetable: Timetable, due: Due) -> bool:
+    """Whether the report that shows a duty is owed in its time: of a day on which all is closed there is none."""
+    shown = project.duties[due.duty].shown_by
+    pipeline = project.pipelines[shown.pipeline] if shown else None
+    if pipeline is None or parse(pipeline.deadline).when is When.ELAPSED:
+        return True
+    after = timedelta(microseconds=1)  # what opens at an instant is about what comes after it
+    return bool(all_deadlines((pipeline,), project.settings, timetable, due.opens_at + after, due.due_at + after))
 
 
 def _digest(office: Office, timetable: Timetable) -> str:

@@ -242,7 +242,8 @@ def _by_hand(tx: sa.Connection, pipeline: Pipeline) -> tuple[str, datetime | Non
 def _attempts(office: Office, owed: Owed, now: datetime) -> str:
     if not owed.attempts:
         return ""
-    said = f"{owed.attempts} of {office.project.settings.attempts}"
+    # A runner that was killed is made up for: there may have been more attempts than are meant.
+    said = f"{owed.attempts} of {max(owed.attempts, office.project.settings.attempts)}"
     return f"{said}; the next at {clock(owed.next_try_at, office.zone, now)}" if owed.next_try_at else said
 
 
