@@ -106,9 +106,7 @@ class _Timeline:
         for fault in faults.values():
             why = " (one for practice; --fault none for a clean replay)" if fault.practice else ""
             self.screen.say(f"Injected: {fault.pipeline} {fault.period}, {fault.kind}{why}.")
-        shown = [
-            event for event in story.events if not (self.short and event.kind == "met" and event.fields["on_time"])
-        ]
+        shown = [event for event in story.events if not (self.short and _went_well(event))]
         for day, events in groupby(shown, key=lambda event: local_day(event.at, self.zone)):
             self.screen.say("")
             self.screen.say(f"{day:%A} {day.day} {day:%B %Y}")
@@ -148,7 +146,7 @@ class _Timeline:
 
 
 def _went_well(event: Event) -> bool:
-    return event.kind == "met" and event.fields["on_time"]
+    return event.kind == "met" and bool(event.fields["on_time"])
 
 
 def _day(at: datetime, zone: ZoneInfo, *, hours: bool = False) -> str:

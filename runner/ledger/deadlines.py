@@ -232,12 +232,6 @@ def last_met(tx: sa.Connection, pipeline: str) -> Owed | None:
     return _owed(row) if row else None
 
 
-def at_work(tx: sa.Connection) -> int:
-    """How many deadlines somebody is at."""
-    query = sa.select(sa.func.count()).select_from(_deadlines)
-    return int(tx.scalar(query.where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None))) or 0)
-
-
 # Claims.
 
 

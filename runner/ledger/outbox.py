@@ -96,11 +96,6 @@ def bind(tx: sa.Connection, numbers: Sequence[int], bundle: str) -> None:
     tx.execute(_outbox.update().where(_outbox.c.id.in_(numbers)).values(bundle=bundle))
 
 
-def bundled(tx: sa.Connection, bundle: str) -> tuple[Letter, ...]:
-    """The messages that go out as one."""
-    return tuple(map(_letter, tx.execute(sa.select(_outbox).where(_outbox.c.bundle == bundle).order_by(_outbox.c.id))))
-
-
 def sent(tx: sa.Connection, numbers: Sequence[int], holder: str, now: datetime) -> None:
     """Note that messages were taken by their channel; only their holder may."""
     mine = _outbox.update().where(_outbox.c.id.in_(numbers), _outbox.c.holder == holder)

@@ -108,9 +108,7 @@ class Story:
 class Extras:
     """A crew that makes nothing: a run takes its usual time and ends as its fault, if it has one, says."""
 
-    def __init__(
-        self, project: Project, history: Callable[[str], tuple[float, ...]], faults: Mapping[Key, Fault]
-    ) -> None:
+    def __init__(self, project: Project, history: History, faults: Mapping[Key, Fault]) -> None:
         self.project = project
         self.faults = dict(faults)
         self.history = history
@@ -289,9 +287,7 @@ class Stage:
             deadlines.settle(tx, key, Ending("delivered", now, met=True, run=f"by hand {number}"))
 
 
-def simulate(
-    project: Project, scene: Scene, begins: tuple[Begin, ...], history: Callable[[str], tuple[float, ...]]
-) -> Story:
+def simulate(project: Project, scene: Scene, begins: tuple[Begin, ...], history: History) -> Story:
     """Play a scene on a ledger of its own that nothing is kept of."""
     crew = Extras(project, history, scene.faults)
     return play(project, scene, begins, crew)
