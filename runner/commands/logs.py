@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from runner.commands.runs import file_of, find
+from runner.commands.signals import INTERRUPTED, Bell, heard
 from runner.config import Project
 from runner.document import texts
 from runner.ledger import Ledger, Run, finished
@@ -52,14 +52,16 @@ def logs(project: Project, name: str, *, as_json: bool, follow: bool) -> int:
     ledger = Ledger.open(project.ledger)
     book = Book(project, ledger, find(ledger, name), ZoneInfo(project.settings.time_zone))
     screen = screen_for(as_json=as_json, total=0)
-    for event in _events(book, follow=follow):
-        screen.line(event, _line(event, book))
-    _rest(screen, book)
+    with heard(Bell()) as bell:
+        for event in _events(book, bell, follow=follow):
+            screen.line(event, _line(event, book))
+    if not bell.asked:
+        _rest(screen, book)
     ledger.close()
-    return 0
+    return INTERRUPTED if bell.asked else 0
 
 
-def _events(book: Book, *, follow: bool) -> Iterator[dict[str, Any]]:
+def _events(book: Book, bell: Bell, *, follow: bool) -> Iterator[dict[str, Any]]:
     seen = 0
     while True:
         run = book.now()  # before the diary is read: what it said last is there once it has ended
@@ -68,7 +70,8 @@ def _events(book: Book, *, follow: bool) -> Iterator[dict[str, Any]]:
         seen = max(seen, len(events))
         if not follow or run.status is not Status.RUNNING or run.process.gone:
             return
-        time.sleep(_LOOK)
+        if bell.event.wait(_LOOK):  # whoever has seen enough leaves; the run goes on
+            return
 
 
 # For people.
