@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from runner.config.files import Person
 from runner.ledger import Delivery, Ledger, Result, Run, incidents
 from runner.model import Decision, Status
 from runner.plan import incidents as rules
 from runner.plan.runbooks import library
+from runner.scheduler.notices import changes, snapshot
 from runner.scheduler.telling import filled
+from runner.scheduler.tick import tick
 from tests.small_office import (
     DUE,
+    ENGINEERS,
     FAILS,
+    FINE,
     GROWTH_ENTRY,
     HANGS,
     HOUR,
     MIDNIGHT,
     MINUTE,
     OLGA,
+    PASSES,
     SALES,
     SALES_ENTRY,
     Hands,
@@ -29,6 +36,7 @@ from tests.small_office import (
     office,
     people,
     project,
+    settings,
 )
 
 COMMON = (Path(__file__).parents[1] / "templates/runbook.md").read_text()
@@ -69,6 +77,21 @@ def test_a_report_whose_input_will_not_come_is_at_risk_from_its_start(ledger):
     assert told == [(0 * MINUTE, "At risk")]  # growth begins an hour before 10:00
     (message,) = [one for one in sent(desk, "ann") if one.subject.startswith("At risk")]
     assert message.headline == "It waits for Sales (failed)."
+
+
+def test_a_report_whose_input_is_tried_again_is_not_at_risk_for_that(ledger):
+    """Sales failed and is tried again in half an hour: nobody hears of growth, which may still be made in time."""
+    slow = settings(retry_after=("30 min",))
+    shop = project(SALES_ENTRY, replace_deadline(GROWTH_ENTRY, "daily by 11:00"), settings=slow)
+    desk = office(ledger, shop, Hands(ledger, {SALES: (replace(PASSES, takes=115 * MINUTE), FINE)}))
+    drive(desk, MIDNIGHT, DUE + HOUR + 10 * MINUTE)  # sales ends badly at 09:55; growth should begin at 10:00
+    growth = [one.subject for one in sent(desk, "ann") if "Growth" in one.subject]
+    assert growth == []
+
+
+def replace_deadline(pipeline, promise):
+    """The same report, promised otherwise."""
+    return pipeline.model_copy(update={"deadline": promise})
 
 
 def test_a_report_that_waits_is_answered_by_what_it_waits_for(ledger):
@@ -136,3 +159,29 @@ def test_a_late_report_is_told_once_however_it_goes_on(ledger):
     desk = office(ledger, project(people=people()), Hands(ledger, {SALES: (HANGS,)}))
     drive(desk, MIDNIGHT, DUE + 10 * MINUTE)
     assert [subject for _, who, subject in letters(desk.carrier) if who == "ann" and subject == "Late"] == ["Late"]
+
+
+def test_a_look_sends_few_pages_and_the_next_one_the_rest(ledger):
+    """A dead channel takes its whole time: so few are tried at one look that leases are prolonged in time."""
+    pagers = people(ann=tuple(f"env:PAGER_{letter}" for letter in "ABCDE"))
+    desk = office(ledger, project(people=pagers), Hands(ledger, {SALES: (FAILS,)}))
+    drive(desk, MIDNIGHT, START + 4 * MINUTE)
+    now = START + 6 * MINUTE
+    pages = []
+    for second in range(2):
+        before = len(desk.carrier.sent)
+        tick(desk, now + timedelta(seconds=second))
+        pages.append(sum(one.parcel.channel != "mail" for one in desk.carrier.sent[before:]))
+    assert pages == [3, 2]
+
+
+def test_a_change_of_a_list_of_readers_is_told_to_the_owners_of_its_reports():
+    """Whoever reads is the owners' business; what is everybody's, such as how trouble is told, is told to everybody."""
+    before = project()
+    readers = {"owners": (*before.people.readers["owners"], Person(name="Oscar", email="oscar@x.example"))}
+    more = before.people.model_copy(update={"readers": readers})
+    ((owners, words),) = changes(snapshot(before), snapshot(replace(before, people=more)))
+    assert owners == {"cat", "dan"}
+    assert "oscar@x.example" in words
+    ((everybody, _),) = changes(snapshot(before), snapshot(replace(before, settings=settings(attempts=5))))
+    assert everybody == set(ENGINEERS)

@@ -236,6 +236,8 @@ def _input_period(owed: Owed, pipeline: Pipeline, source: Pipeline) -> str:
 def _matter(owed: Owed) -> str:
     if owed.holder is not None:
         return "under way"
+    if owed.attempts and owed.next_try_at is not None:
+        return "trying again"  # it may come by itself yet: no reason to wake anybody for what rests on it
     return owed.outcome or "not started"
 
 
