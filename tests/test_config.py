@@ -22,7 +22,8 @@ def told(folder: Path) -> str:
 def test_a_project_in_order_is_read_into_objects_that_cannot_be_changed(tmp_path):
     """Settings have their defaults, lengths of time are seconds, and nothing can be assigned to."""
     found = config.load(project(tmp_path, "good", more="    limit: 1.5 min\n"))
-    assert (found.settings.run_limit, found.settings.runs_at_once) == (600.0, 2)
+    assert (found.settings.run_limit, found.settings.runs_at_once) == (600.0, "auto")
+    assert (found.settings.warehouse_memory, found.settings.warehouse_threads) == ("4 GB", None)
     assert found.pipelines["good"].limit == 90.0
     assert found.ledger == f"sqlite:///{tmp_path}/reports/ledger.sqlite"
     with pytest.raises(ValueError, match="frozen"):
@@ -61,6 +62,21 @@ def test_a_project_in_order_is_read_into_objects_that_cannot_be_changed(tmp_path
             "company:",
             "runs_at_once: 0\ncompany:",
             "runs_at_once: is 0; write 1 or more.",
+        ),
+        (
+            "settings.yml",
+            "company:",
+            "warehouse_memory: 4\ncompany:",
+            "warehouse_memory: write a size of memory as a number and a unit: 500 MB, 4 GB, 1 TB",
+        ),
+        ("settings.yml", "company:", "warehouse_memory: 0 GB\ncompany:", "warehouse_memory: write a size of memory"),
+        ("settings.yml", "company:", "warehouse_memory: lots\ncompany:", "warehouse_memory: write a size of memory"),
+        ("settings.yml", "company:", "warehouse_threads: 0\ncompany:", "warehouse_threads: is 0"),
+        (
+            "settings.yml",
+            "company:",
+            "warehouse_threads: many\ncompany:",
+            "warehouse_threads: should be a whole number",
         ),
         ("settings.yml", "company:", "ledger: postgresql://db/x\ncompany:", "ledger: name the driver in the address"),
         (

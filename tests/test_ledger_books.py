@@ -770,9 +770,40 @@ def test_a_ledger_of_the_first_schema_is_renewed_and_keeps_what_it_knew(tmp_path
     ledger.close()
 
 
-def test_a_renewed_ledger_has_the_same_tables_and_indexes_as_a_new_one(tmp_path):
+#: From the present schema back to the second.
+BACK_TO_2 = """
+DROP INDEX runs_by_outcome; DROP INDEX runs_by_period; CREATE INDEX runs_by_period ON runs (pipeline, period);
+ALTER TABLE runs DROP COLUMN kernel;
+DROP INDEX incidents_by_time; DROP INDEX incidents_closed; DROP INDEX deadlines_held; DROP INDEX duties_open;
+DROP INDEX outbox_by_kind; DROP INDEX outbox_given_up; DROP INDEX shifts_by_end;
+UPDATE schema_version SET version = 2;
+"""
+
+
+def second(path: Path) -> Path:
+    """A ledger as the second version wrote it, with a run."""
+    ledger = Ledger.open(path)
+    ledger.begin(run("r1"))
+    ledger.close()
+    with sqlite3.connect(path) as connection:
+        connection.executescript(BACK_TO_2)
+    connection.close()
+    return path
+
+
+def test_a_run_of_an_older_ledger_says_nothing_of_its_kernel(tmp_path):
+    """And a newer one in the same ledger does."""
+    ledger = Ledger.open(second(tmp_path / "old.sqlite"))
+    assert ledger.run("r1").kernel == ""
+    ledger.mark(replace(ledger.run("r1"), kernel="cold: switched off"))
+    assert ledger.run("r1").kernel == "cold: switched off"
+    ledger.close()
+
+
+@pytest.mark.parametrize("written", [older, second], ids=["first", "second"])
+def test_a_renewed_ledger_has_the_same_tables_and_indexes_as_a_new_one(tmp_path, written):
     """Whatever its age; and renewing it again changes nothing."""
-    path, fresh = older(tmp_path / "old.sqlite"), tmp_path / "new.sqlite"
+    path, fresh = written(tmp_path / "old.sqlite"), tmp_path / "new.sqlite"
     for _ in range(2):
         Ledger.open(path).close()
     Ledger.open(fresh).close()

@@ -168,7 +168,7 @@ def test_facts_of_config_are_told_as_they_are(name):
 def test_numbers_of_settings_are_told_as_they_are():
     """Waits, attempts and limits that the runbooks speak of are those of config/."""
     settings, growth = PROJECT.settings, PROJECT.pipelines["daily_growth"]
-    assert (settings.attempts, settings.run_limit, settings.runs_at_once) == (3, 600, 2)
+    assert (settings.attempts, settings.run_limit, settings.runs_at_once) == (3, 600, "auto")
     assert "three attempts of ten minutes" in flat(FILES["aggregate_profit.md"])
     assert settings.alerts.acknowledge_within == 15 * 60
     assert "is told after 15 minutes" in flat(FILES["common.md"])

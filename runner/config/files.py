@@ -23,15 +23,18 @@ from runner.config.values import (
     Line,
     Listed,
     LocalTime,
+    Memory,
     Number,
     Promised,
     Recurring,
+    Seats,
     Seconds,
     Shares,
     WallTime,
     WeekTime,
     YearTime,
     Zone,
+    usable_cores,
 )
 
 WAREHOUSE = "warehouse"
@@ -93,12 +96,20 @@ class Settings(Strict):
     maildir: Inside = "reports/mail"
     run_limit: Seconds = 600.0
     render_limit: Seconds = 60.0
-    runs_at_once: Annotated[int, Field(ge=1, le=64)] = 2
+    runs_at_once: Seats = "auto"
+    warm_kernels: bool = True
+    warehouse_memory: Memory = "4 GB"
+    warehouse_threads: Annotated[int, Field(ge=1, le=256)] | None = None
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     retry_after: Annotated[tuple[Seconds, ...], Field(min_length=1)] = (60.0, 300.0)
     alerts: Alerts = Alerts()
     heartbeat: Heartbeat | None = None
     keep: Keep = Keep()
+
+    @property
+    def seats(self) -> int:
+        """How many reports are made at once: the number that is set, or one for each core this process may use."""
+        return usable_cores() if isinstance(self.runs_at_once, str) else self.runs_at_once
 
 
 class People(Strict):

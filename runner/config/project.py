@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from runner.config.files import Duty, Experiments, Holidays, OnCall, People, Person, Pipeline, Settings
@@ -55,6 +56,18 @@ class Project:
         """Everyone on the pipeline's lists, each address once."""
         people = (person for name in pipeline.readers for person in self.people.readers[name])
         return tuple({person.email.lower(): person for person in people}.values())
+
+    def resting_on(self, name: str) -> tuple[Pipeline, ...]:
+        """The pipelines that have this one as an input, as written."""
+        return self._resting.get(name, ())
+
+    @cached_property
+    def _resting(self) -> Mapping[str, tuple[Pipeline, ...]]:
+        found: dict[str, tuple[Pipeline, ...]] = {}
+        for pipeline in self.pipelines.values():
+            for name in dict.fromkeys(pipeline.inputs):
+                found[name] = (*found.get(name, ()), pipeline)
+        return found
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of this name. Raises UsageError with the nearest name."""

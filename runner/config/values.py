@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-import holidays
+from holidays.registry import EntityLoader
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from runner.config import promise, rhythm
 from runner.config.promise import WEEKDAYS
 
+#: More reports at once than any machine makes.
+MOST_SEATS = 64
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -27,6 +30,13 @@ def length(text: Any) -> float:
     if not found or not float(found[1]):
         raise ValueError("write a length of time as a number and a unit: 90 s, 10 min, 2 h, 30 d")
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def _memory(text: Any) -> Any:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(MB|GB|TB)", text) if isinstance(text, str) else None
+    if not found or not float(found[1]):
+        raise ValueError("write a size of memory as a number and a unit: 500 MB, 4 GB, 1 TB")
+    return text
 
 
 def _zone(name: str) -> str:
@@ -126,7 +136,8 @@ def _channel(text: str) -> str:
 
 
 def _calendar(name: str) -> str:
-    if name not in holidays.list_supported_countries() and name not in holidays.list_supported_financial():
+    # By its name: a list of what each calendar supports would import all the countries of the world.
+    if name not in {*EntityLoader.get_country_codes(), *EntityLoader.get_financial_codes()}:
         raise ValueError("write a calendar of the package holidays: a market such as NYSE, a country such as US")
     return name
 
@@ -159,6 +170,21 @@ def _bound(value: Any) -> Any:
     return value
 
 
+def _seats(value: Any) -> Any:
+    if value == "auto":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("write auto, for one on each core, or a whole number such as 2")  # noqa: TRY004 - pydantic's
+    if not 1 <= value <= MOST_SEATS:
+        raise ValueError(f"is {value}; write 1 or more. At most {MOST_SEATS}, or auto for one on each core")
+    return value
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: fewer than the machine has, where it was given only some."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _listed(values: Any) -> Any:
     if not isinstance(values, list) or not all(isinstance(value, str | int | float) for value in values):
         raise ValueError("should be a list of texts or numbers: [A, B]")
@@ -176,6 +202,8 @@ Day = Annotated[str, AfterValidator(_day)]
 ClosedDay = Annotated[str, AfterValidator(_closed)]
 Number = Annotated[str, AfterValidator(_number)]
 Shares = Annotated[Mapping[str, Annotated[float, Field(ge=0, le=2)]], AfterValidator(_shares)]
+Memory = Annotated[str, BeforeValidator(_memory)]
+Seats = Annotated[int | str, BeforeValidator(_seats)]
 Bound = Annotated[Any, AfterValidator(_bound)]
 Listed = Annotated[Any, AfterValidator(_listed)]
 WallTime = Annotated[str, _checked(wall_time)]

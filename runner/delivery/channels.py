@@ -28,7 +28,7 @@ from runner.config.files import Person
 from runner.config.project import Project
 from runner.delivery import mail, messages
 from runner.delivery.messages import Message
-from runner.document.render import TEMPLATES
+from runner.document.shipped import TEMPLATES
 from runner.document.texts import line
 from runner.errors import DeliveryFailed
 

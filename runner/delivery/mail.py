@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from runner.document import pictures
-from runner.document.render import TEMPLATES, environment, theme
+from runner.document.render import environment, theme
 from runner.document.shapes import Block, Chart, Document, Kpis, Listing, Note, Paragraph, Tile, plain
+from runner.document.shipped import TEMPLATES
 from runner.document.texts import line, slug
 from runner.errors import DeliveryFailed
 

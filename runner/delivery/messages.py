@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 
 from runner.document.markdown import blocks_of
-from runner.document.render import TEMPLATES, environment, theme
+from runner.document.render import environment, theme
 from runner.document.shapes import (
     Block,
     Break,
@@ -30,6 +30,7 @@ from runner.document.shapes import (
     Table,
     plain,
 )
+from runner.document.shipped import TEMPLATES
 from runner.document.texts import clean, line, safe_link
 from runner.errors import DeliveryFailed
 

@@ -8,6 +8,7 @@ A map of this folder, in the order of the way::
     formulas.py   TeX -> SVG
     tables.py     how wide a table is, where it splits, its CSV
     payload.py    the document as plain data for the compiler
+    shipped.py    where our own templates lie
     render.py     -> HTML text and PDF bytes; typeset.py is the child that compiles
     exporters.py  both as nbconvert exporters: `jupyter nbconvert --to report_html | report_pdf`
     readback.py   finished HTML and PDF -> the words and pictures in them

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbconvert.exporters import Exporter
 from traitlets import Float, List, Unicode, default
 
-from runner.document import render
+from runner.document import render, shipped
 from runner.document.blocks import Document, document_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _ReportExporter(Exporter):
         return document_of(nb, str(about.get("name") or "Report"), lambda name: read_beside(folder, name))
 
     def _folders(self) -> tuple[Path, ...]:
-        return (*(Path(folder) for folder in self.templates), render.TEMPLATES)
+        return (*(Path(folder) for folder in self.templates), shipped.TEMPLATES)
 
 
 class ReportHTMLExporter(_ReportExporter):

@@ -30,18 +30,12 @@ from markupsafe import Markup, escape
 from runner.document import formulas, pictures
 from runner.document.payload import MARKS, Payload, payload_of
 from runner.document.shapes import Chart, Document, plain
+from runner.document.shipped import TEMPLATES
 from runner.document.texts import SIGNED_AMOUNT
 from runner.errors import RenderingFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-#: Our own templates: beside the package in the repository, within it where it was installed from a wheel.
-TEMPLATES = next(
-    (folder for folder in (_PACKAGE / "shipped" / "templates", _PACKAGE.parent / "templates") if folder.is_dir()),
-    _PACKAGE.parent / "templates",
-)
+    from collections.abc import Callable, Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -183,15 +177,31 @@ def pdf(document: Document, templates: Sequence[Path] = (TEMPLATES,), limit: flo
     return typeset(document, templates, limit).data
 
 
-def typeset(document: Document, templates: Sequence[Path] = (TEMPLATES,), limit: float = 60.0) -> Pdf:
-    """As `pdf`, with the warnings and whether the file claims its standards. Raises RenderingFailed."""
+def typeset(
+    document: Document,
+    templates: Sequence[Path] = (TEMPLATES,),
+    limit: float = 60.0,
+    compiled: Callable[[Path, float], None] | None = None,
+) -> Pdf:
+    """As `pdf`, with the warnings and whether the file claims its standards. Raises RenderingFailed.
+
+    `compiled` compiles a folder within a limit; without it a process of its own does, for a compile cannot be
+    interrupted. A process that others can kill may do it itself, with `compile_here`.
+    """
     folders = _with_ours(templates)
     payload = payload_of(document, theme(folders))
     with tempfile.TemporaryDirectory(prefix="report-") as name:
         root = Path(name)
         _lay_out(root, payload, folders, document.meta.timestamp)
-        _run(root, limit)
+        (compiled or _run)(root, limit)
         return _result(root)
+
+
+def compile_here(root: Path, _limit: float) -> None:
+    """Compile in this very process, which remembers what documents have in common; its memory grows with each."""
+    from runner.document import typeset as compiler  # noqa: PLC0415 - brings the compiler with it
+
+    (root / "result.json").write_text(json.dumps(compiler.typeset(root)), "utf-8")
 
 
 def _lay_out(root: Path, payload: Payload, folders: Sequence[Path], timestamp: int | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,16 @@ def _compile(folder: Path, job: dict[str, Any], result: dict[str, Any]) -> None:
     result["warnings"] += [_words(warning) for warning in warnings]
 
 
+@lru_cache(maxsize=4)
+def _fonts(folders: tuple[str, ...]) -> typst.Fonts:
+    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=list(folders))
+
+
 def _compiler(folder: Path, fonts: list[str]) -> typst.Compiler:
-    book = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=fonts)
     return typst.Compiler(
         str(folder / "main.typ"),
         root=str(folder),
-        font_paths=book,
+        font_paths=_fonts(tuple(fonts)),
         ignore_system_fonts=True,
         package_path=str(folder / "packages"),
         package_cache_path=str(folder / "packages"),

@@ -16,7 +16,18 @@ A map of this folder; each book is a module of functions over one transaction::
 """
 
 from runner.ledger.process import Process
-from runner.ledger.reports import Artifact, Delivery, Fenced, Ledger, Result, Run, Taken, last_delivered, record_rows
+from runner.ledger.reports import (
+    Artifact,
+    Delivery,
+    Fenced,
+    Ledger,
+    Result,
+    Run,
+    Taken,
+    ended_by_now,
+    last_delivered,
+    record_rows,
+)
 
 __all__ = [
     "Artifact",
@@ -27,6 +38,7 @@ __all__ = [
     "Result",
     "Run",
     "Taken",
+    "ended_by_now",
     "last_delivered",
     "record_rows",
 ]

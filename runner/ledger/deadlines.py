@@ -57,13 +57,13 @@ class Owed:
 
 
 _OF_DEADLINE = tuple(field.name for field in fields(Deadline))
+_OF_OWED = tuple(field.name for field in fields(Owed) if field.name not in {"deadline", "state"})
 
 
 def _owed(row: Any) -> Owed:
     made = {name: getattr(row, name) for name in _OF_DEADLINE}
     made["as_of"] = date.fromisoformat(made["as_of"])
-    rest = {field.name: getattr(row, field.name) for field in fields(Owed) if field.name not in {"deadline", "state"}}
-    return Owed(Deadline(**made), state=State(row.state), **rest)
+    return Owed(Deadline(**made), state=State(row.state), **{name: getattr(row, name) for name in _OF_OWED})
 
 
 # What every tick asks is put together once: building a statement takes longer than asking it.
@@ -79,11 +79,8 @@ _BEGUN = (
 _NEXT_START = sa.select(sa.func.min(_deadlines.c.starts_at)).where(
     _deadlines.c.state == State.OPEN, _deadlines.c.starts_at > _NOW
 )
-_NEXT_LAPSE = sa.select(sa.func.min(_deadlines.c.lease_until)).where(
-    _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None)
-)
-
-
+# Only what is open is held: asked for by its holder, what nobody is at need not be read.
+_NEXT_LAPSE = sa.select(sa.func.min(_deadlines.c.lease_until)).where(_deadlines.c.holder.is_not(None))
 _LAST_MET = (
     sa.select(_deadlines)
     .where(_deadlines.c.pipeline == sa.bindparam("pipeline"), _deadlines.c.state == State.MET)
@@ -113,6 +110,9 @@ _END = (
 )
 
 
+_AT_ONCE = 400  # keys of one question: a database takes only so many values
+
+
 def _at(query: Any, key: tuple[str, str]) -> Any:
     return query.where(_deadlines.c.pipeline == key[0], _deadlines.c.period == key[1])
 
@@ -125,18 +125,28 @@ def note(tx: sa.Connection, deadlines: Iterable[Deadline]) -> int:
     """Write down what is owed; one that is known stays as it is, but an open one not begun takes new times.
 
     One that was withdrawn is open again, as if nothing had been tried: whoever restores a promise hears if it is late.
+    Gives how many are new.
     """
-    new = 0
-    for deadline in deadlines:
-        row = {name: getattr(deadline, name) for name in _OF_DEADLINE} | {"as_of": deadline.as_of.isoformat()}
-        known = tx.execute(_FIND, _named(deadline.key)).first()
-        if known is None:
-            tx.execute(_deadlines.insert(), {**row, "state": State.OPEN, "next_try_at": deadline.starts_at})
-            new += 1
-        elif _untouched(known):
-            again = {**row, **_FRESH, "next_try_at": deadline.starts_at}
-            tx.execute(_at(_deadlines.update(), deadline.key).values(**again))
-    return new
+    wanted = {deadline.key: deadline for deadline in deadlines}
+    known = find_all(tx, wanted)
+    for key, owed in known.items():
+        if _untouched(owed) and _differs(owed, wanted[key]):
+            tx.execute(_at(_deadlines.update(), key).values(**_row(wanted[key]), **_FRESH))
+    new = [{**_row(deadline), "state": State.OPEN} for key, deadline in wanted.items() if key not in known]
+    if new:
+        tx.execute(_deadlines.insert(), new)
+    return len(new)
+
+
+def _differs(owed: Owed, wanted: Deadline) -> bool:
+    """Whether what is written down is not what is wanted, as if nothing had been tried."""
+    return (owed.state, owed.deadline, owed.next_try_at) != (State.OPEN, wanted, wanted.starts_at)
+
+
+def _row(deadline: Deadline) -> dict[str, Any]:
+    """A deadline that is not begun."""
+    row = {name: getattr(deadline, name) for name in _OF_DEADLINE}
+    return row | {"as_of": deadline.as_of.isoformat(), "next_try_at": deadline.starts_at}
 
 
 _FRESH = {
@@ -150,11 +160,11 @@ _FRESH = {
 }
 
 
-def _untouched(row: Any) -> bool:
+def _untouched(owed: Owed) -> bool:
     """Whether nothing was begun, and nothing done by hand; or whether it was withdrawn, whatever was done before."""
-    if row.state == State.WITHDRAWN:
+    if owed.state is State.WITHDRAWN:
         return True
-    return row.state == State.OPEN and not (row.attempts or row.holder or row.outcome)
+    return owed.state is State.OPEN and not (owed.attempts or owed.holder or owed.outcome)
 
 
 def withdraw(tx: sa.Connection, keep: Iterable[tuple[str, str]], since: datetime, now: datetime) -> int:
@@ -206,6 +216,23 @@ def find(tx: sa.Connection, key: tuple[str, str]) -> Owed | None:
     """One deadline."""
     row = tx.execute(_FIND, _named(key)).first()
     return _owed(row) if row else None
+
+
+def find_all(tx: sa.Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Owed]:
+    """Those of these deadlines that are known, by (pipeline, period)."""
+    wanted, found = sorted(set(keys)), dict[tuple[str, str], Owed]()
+    for first in range(0, len(wanted), _AT_ONCE):
+        rows = tx.execute(_listed(wanted[first : first + _AT_ONCE]))
+        found |= {(row.pipeline, row.period): _owed(row) for row in rows}
+    return found
+
+
+def _listed(keys: list[tuple[str, str]]) -> sa.Select[Any]:
+    """The rows of these keys, each found by the key. As `(pipeline, period) IN (...)` SQLite reads the whole table."""
+    columns = sa.column("pipeline", sa.String), sa.column("period", sa.String)
+    listed = sa.values(*columns, name="listed").data(keys).cte()
+    same = sa.and_(_deadlines.c.pipeline == listed.c.pipeline, _deadlines.c.period == listed.c.period)
+    return sa.select(_deadlines).join_from(listed, _deadlines, same)
 
 
 def begun(tx: sa.Connection, now: datetime) -> tuple[Owed, ...]:
@@ -265,9 +292,7 @@ def lapse(tx: sa.Connection, now: datetime, most: int, lease: timedelta | None =
     over = _deadlines.c.lease_until <= now
     if lease is not None:
         over = sa.or_(over, _deadlines.c.lease_until > latest(now, lease))
-    query = sa.select(_deadlines.c.pipeline, _deadlines.c.period).where(
-        _deadlines.c.state == State.OPEN, _deadlines.c.holder.is_not(None), over
-    )
+    query = sa.select(_deadlines.c.pipeline, _deadlines.c.period).where(_deadlines.c.holder.is_not(None), over)
     keys = tuple((row.pipeline, row.period) for row in tx.execute(query))
     again = sa.case((_deadlines.c.attempts < most, sa.literal(now, Instant)), else_=None)
     free = {"holder": None, "held_since": None, "lease_until": None, "next_try_at": again}

@@ -7,7 +7,7 @@ from datetime import date
 import sqlalchemy as sa
 
 from runner.errors import UsageError
-from runner.ledger.reports import Result, Run, _insert, _new_records, _owe, _row
+from runner.ledger.reports import Result, Run, _changed_row, _insert, _new_records, _owe
 from runner.ledger.tables import claims, deliveries, records, runs
 from runner.model import Status
 
@@ -30,7 +30,7 @@ def release(tx: sa.Connection, result: Result) -> None:
     if (other := tx.scalar(making)) is not None:
         raise UsageError(f"{run.pipeline} for {run.period} is being made again by run {other}.", "Wait or cancel it.")
     held = runs.update().where(runs.c.run == run.run, runs.c.status == Status.HELD)
-    if tx.execute(held.values(**_row(run))).rowcount != 1:
+    if tx.execute(held.values(**_changed_row(run))).rowcount != 1:
         raise UsageError(f"Run {run.run} is not held any more.", "See how it stands: runner list")
     _insert(tx, records, _new_records(tx, result))
     for delivery in result.owed:

@@ -16,11 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.errors import RunFailed, Trouble
-from runner.ledger.deadlines import latest
+from runner.ledger.deadlines import State, latest
 from runner.ledger.process import Process
 from runner.ledger.store import Store
+from runner.ledger.tables import Instant
 from runner.ledger.tables import artifacts as _artifacts
 from runner.ledger.tables import claims as _claims
+from runner.ledger.tables import deadlines as _deadlines
 from runner.ledger.tables import deliveries as _deliveries
 from runner.ledger.tables import figures as _figures
 from runner.ledger.tables import findings as _findings
@@ -50,6 +52,8 @@ class Run:
     trouble: Trouble | None = None
     message: str = ""
     folder: str | None = None
+    kernel: str = ""
+    """How its kernel began: warm, or cold and why."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class Ledger(Store):
                     "Nothing of this run is kept; look at the other one.",
                 )
             connection.execute(_leases.delete().where(_leases.c.run == run.run))
-            connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_row(run)))
+            connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_changed_row(run)))
             _insert(connection, _findings, _finding_rows(result))
             _insert(connection, _figures, _figure_rows(result))
             _insert(connection, _artifacts, [{"run": run.run, **vars(item)} for item in result.artifacts])
@@ -176,15 +180,9 @@ class Ledger(Store):
 
     def durations(self, pipeline: str, most: int = 50) -> tuple[float, ...]:
         """Seconds that the newest runs of a pipeline took that made a report, newest first."""
-        good = (Status.READY, Status.DELIVERED, Status.HELD)
-        query = (
-            sa.select(_runs.c.started_at, _runs.c.finished_at)
-            .where(_runs.c.pipeline == pipeline, _runs.c.status.in_(good), _runs.c.finished_at.is_not(None))
-            .order_by(_runs.c.started_at.desc())
-            .limit(most)
-        )
         with self.read() as connection:
-            return tuple((row.finished_at - row.started_at).total_seconds() for row in connection.execute(query))
+            rows = connection.execute(_DURATIONS, {"of": pipeline, "most": most})
+            return tuple((finished - started).total_seconds() for started, finished in rows)
 
     # What was.
 
@@ -268,7 +266,7 @@ class Ledger(Store):
     def mark(self, run: Run) -> None:
         """Record a run's new status (ready becomes delivered)."""
         with self.write() as connection:
-            connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_row(run)))
+            connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_changed_row(run)))
 
     # Records: what later reports rest on.
 
@@ -298,6 +296,34 @@ class Ledger(Store):
             known = _known(connection, pipeline, records)
         rows = record_rows(records)
         return tuple(f"{name} {day}" for name, day, values in rows if _changed(known, name, day, values))
+
+
+#: A page asks it of a thousand pipelines, so put together once. The status is compared as it stands in no index: what
+#: is wanted are some of the newest, and through an index over it a database would read them all, to sort them.
+_DURATIONS = (
+    sa.select(_runs.c.started_at, _runs.c.finished_at)
+    .where(_runs.c.pipeline == sa.bindparam("of"), _runs.c.finished_at.is_not(None))
+    .where(_runs.c.status.concat("").in_([Status.READY, Status.DELIVERED, Status.HELD]))
+    .order_by(_runs.c.started_at.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+#: Asked at every tick.
+_BY_HAND = (
+    sa.select(_runs)
+    .join(_deadlines, sa.and_(_runs.c.pipeline == _deadlines.c.pipeline, _runs.c.period == _deadlines.c.period))
+    .where(_deadlines.c.state == State.OPEN, _deadlines.c.starts_at <= sa.bindparam("now", type_=Instant))
+    .where(_deadlines.c.holder.is_(None), _runs.c.finished_at.is_not(None))
+    .order_by(_runs.c.started_at.desc(), _runs.c.run.desc())
+)
+
+
+def ended_by_now(tx: sa.Connection, now: datetime) -> dict[tuple[str, str], tuple[Run, ...]]:
+    """Runs that ended, of every deadline that has begun by now and that nobody is at; by it, newest first."""
+    found: dict[tuple[str, str], tuple[Run, ...]] = {}
+    for run in map(_run, tx.execute(_BY_HAND, {"now": now})):
+        key = run.pipeline, run.period
+        found[key] = (*found.get(key, ()), run)
+    return found
 
 
 def last_delivered(tx: sa.Connection, pipeline: str) -> Run | None:
@@ -349,6 +375,11 @@ def _row(run: Run) -> dict[str, Any]:
     return {**vars(run), "process": run.process.as_dict(), "parameters": dict(run.parameters)}
 
 
+def _changed_row(run: Run) -> dict[str, Any]:
+    """A row without its name: were that said anew, SQLite would look through all that may refer to it."""
+    return {name: value for name, value in _row(run).items() if name != "run"}
+
+
 def _run(row: Any) -> Run:
     data = {name: getattr(row, name) for name in Run.__dataclass_fields__}
     return Run(
@@ -358,6 +389,7 @@ def _run(row: Any) -> Run:
             "decision": row.decision and Decision(row.decision),
             "trouble": row.trouble and Trouble(row.trouble),
             "process": Process(**row.process),
+            "kernel": row.kernel or "",
         }
     )
 
@@ -405,7 +437,7 @@ def _interrupt(connection: sa.Connection, run: Run, now: datetime) -> None:
         trouble=Trouble.INTERRUPTED,
         message="The runner's process ended in the middle of the run.",
     )
-    connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_row(ended)))
+    connection.execute(_runs.update().where(_runs.c.run == run.run).values(**_changed_row(ended)))
     connection.execute(_claims.delete().where(_claims.c.run == run.run))
     connection.execute(_leases.delete().where(_leases.c.run == run.run))
 

@@ -15,9 +15,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from runner.errors import ConfigError
-from runner.ledger.tables import meta, schema_version
+from runner.ledger.tables import PARTIAL, meta, schema_version
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY = 30_000  # milliseconds that one writer waits for another
 AGAIN = 20  # milliseconds between two tries where SQLite itself may not wait
 #: The lock that every writer on PostgreSQL takes; any number that no other software on that database uses.
@@ -104,7 +104,18 @@ def _to_2(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS {name} ON runs ({columns})")
 
 
-_STEPS = {2: _to_2}
+def _to_3(connection: sa.Connection) -> None:
+    """A run says how its kernel began; and no question of a look reads the whole past."""
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN kernel VARCHAR")
+    connection.exec_driver_sql("DROP INDEX IF EXISTS runs_by_period")  # it had no time
+    for table in meta.tables.values():
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            index.create(connection, checkfirst=True)
+    for statement in PARTIAL:
+        connection.exec_driver_sql(statement)
+
+
+_STEPS = {2: _to_2, 3: _to_3}
 
 
 def _refuse_newer(found: int) -> None:

@@ -44,8 +44,10 @@ runs = sa.Table(
     sa.Column("message", sa.Text, nullable=False, default=""),
     sa.Column("folder", sa.Text),
     sa.Column("process", sa.JSON, nullable=False),
-    sa.Index("runs_by_period", "pipeline", "period"),
+    sa.Column("kernel", sa.String),  # how its kernel began
+    sa.Index("runs_by_period", "pipeline", "period", "started_at"),
     sa.Index("runs_by_status", "status"),
+    sa.Index("runs_by_outcome", "pipeline", "status", "started_at"),
     sa.Index("runs_by_time", "pipeline", "started_at"),
 )
 
@@ -159,15 +161,8 @@ incidents = sa.Table(
     sa.Column("closed_at", Instant),
     sa.Column("rest", sa.JSON, nullable=False),  # the incident whole, as `Incident.as_dict` describes it
     sa.Column("version", sa.Integer, nullable=False, default=1),
-    sa.Index(
-        "incidents_open",
-        "pipeline",
-        "period",
-        unique=True,
-        sqlite_where=sa.text("closed_at IS NULL"),
-        postgresql_where=sa.text("closed_at IS NULL"),
-    ),
     sa.Index("incidents_by_key", "pipeline", "period"),
+    sa.Index("incidents_by_time", "opened_at"),
 )
 
 events = sa.Table(
@@ -206,6 +201,7 @@ outbox = sa.Table(
     sa.Index("outbox_by_incident", "incident"),
     sa.Index("outbox_by_person", "person", "sent_at"),
     sa.Index("outbox_given_up", "given_up_at"),
+    sa.Index("outbox_by_kind", "kind", "owed_at"),
 )
 
 shifts = sa.Table(
@@ -216,6 +212,7 @@ shifts = sa.Table(
     sa.Column("primary", sa.String(64), nullable=False),
     sa.Column("secondary", sa.String(64)),
     sa.Column("because", sa.JSON, nullable=False),
+    sa.Index("shifts_by_end", "end"),
 )
 
 rules = sa.Table(
@@ -273,3 +270,16 @@ cancellations = sa.Table(
     sa.Column("who", sa.String(255), nullable=False),
     sa.Column("because", sa.Text, nullable=False),
 )
+
+
+#: Indexes over the few rows that count of a table with a long past. As text, which every database understands: said as
+#: an index with a condition, SQLAlchemy imports all that it knows of PostgreSQL.
+PARTIAL = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS incidents_open ON incidents (pipeline, period) WHERE closed_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS incidents_closed ON incidents (closed_at) WHERE closed_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS deadlines_held ON deadlines (holder, lease_until) WHERE holder IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS duties_open ON duties (due_at, opens_at) WHERE done_at IS NULL",
+)
+for _text in PARTIAL:
+    _table = meta.tables[_text.partition(" ON ")[2].partition(" ")[0]]
+    sa.event.listen(_table, "after_create", sa.DDL(_text))  # type: ignore[no-untyped-call]

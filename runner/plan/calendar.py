@@ -13,6 +13,9 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import holidays
+from holidays.registry import EntityLoader
+
+import runner.light  # noqa: F401 - a market without all the countries of the world
 
 _DAY = timedelta(days=1)
 
@@ -93,7 +96,7 @@ class BusinessCalendar:
 @lru_cache(maxsize=1024)
 def _closures(name: str, year: int) -> Mapping[date, str]:
     """Each day of a year without business, and why. One table a year: it is asked for every day, by every thread."""
-    market = name in holidays.list_supported_financial()
+    market = name in EntityLoader.get_financial_codes()
     known = (holidays.financial_holidays if market else holidays.country_holidays)(name, years=year)
     first = date(year, 1, 1)
     days = (first + timedelta(days=n) for n in range((date(year, 12, 31) - first).days + 1))

@@ -16,6 +16,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import holidays
+from holidays.registry import EntityLoader
 
 from runner.config.files import HolidayRule, OnCall
 from runner.config.values import local_time, week_time, year_time
@@ -400,7 +401,7 @@ def holiday_days(calendar: str, name: str, year: int) -> tuple[date, ...]:
 @cache
 def _named_days(calendar: str, year: int) -> tuple[tuple[date, tuple[str, ...]], ...]:
     """Each holiday of a year with its names, in order."""
-    market = calendar in holidays.list_supported_financial()
+    market = calendar in EntityLoader.get_financial_codes()
     of = holidays.financial_holidays if market else holidays.country_holidays
     found = of(calendar, years=year, language="en_US")
     return tuple((day, tuple(found.get_list(day))) for day in sorted(found) if day.year == year)

@@ -9,6 +9,7 @@ A map of this folder, in the order of a tick::
     planning.py    the calendar -> the book of deadlines
     roster.py      who is on call; the past kept as it was
     work.py        attempts: claimed, started, ended, taken up again
+    circumstances.py  what else is known of it: inputs, forecast
     sightings.py   a deadline in the book -> what is seen of it
     telling.py     what is seen -> incidents -> letters owed
     letters.py     a message and an addressee -> a letter

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -38,12 +41,22 @@ class _Shift:
 
 
 class Threads:
-    """A crew of threads in this process. `ctx.stop` ends them all."""
+    """A crew of threads in this process. `ctx.stop` ends them all.
+
+    `select` may wait on it: it can be read once an attempt has ended, until `finished` is asked.
+    """
 
     def __init__(self, ctx: Ctx) -> None:
         self._ctx = ctx
         self._at_work: dict[str, _Shift] = {}
         self._ended: queue.SimpleQueue[tuple[str, Made | Exception, datetime]] = queue.SimpleQueue()
+        self._read, self._write = os.pipe()  # a byte for each that ended
+        os.set_blocking(self._read, False)
+        weakref.finalize(self, _close, self._read, self._write)
+
+    def fileno(self) -> int:
+        """A descriptor that can be read once an attempt has ended."""
+        return self._read
 
     @property
     def busy(self) -> tuple[Order, ...]:
@@ -67,11 +80,14 @@ class Threads:
             made = error
         # The instant of the end, not that of the look which finds it: a second may be the difference to late.
         self._ended.put((order.token, made, self._ctx.clock.now()))
+        os.write(self._write, b".")
 
     def finished(self, now: datetime) -> tuple[Done, ...]:  # noqa: ARG002 - a simulated crew needs it
         """The attempts that ended since this was asked last. Asks those to end that somebody cancelled."""
         for shift in self._at_work.values():
             shift.cancelled = shift.cancelled or heed(self._ctx.ledger, *shift.order.deadline.key, shift.stop)
+        with suppress(BlockingIOError):  # nobody ended
+            os.read(self._read, 65536)
         ended = []
         while not self._ended.empty():
             token, made, at = self._ended.get()
@@ -88,6 +104,11 @@ class Threads:
     def durations(self, pipeline: str) -> tuple[float, ...]:
         """Seconds that past runs of a pipeline took, newest first."""
         return self._ctx.ledger.durations(pipeline)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _done(shift: _Shift, made: Made | Exception, now: datetime) -> Done:

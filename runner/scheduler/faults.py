@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import WAREHOUSE, Pipeline, Project
-from runner.document.render import TEMPLATES
+from runner.document.shipped import TEMPLATES
 from runner.errors import Trouble, UsageError
 from runner.plan.incidents import State
 from runner.report import notebooks

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from runner.config import Person, Pipeline, Project
-from runner.delivery.mail import message_id
-from runner.delivery.messages import Message
 from runner.ledger.outbox import Letter
 from runner.plan.incidents import Incident, Notice
+
+if TYPE_CHECKING:
+    from runner.delivery.messages import Message
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class About:
 
 def plain(project: Project, about: About, to: Addressee, message: Message) -> Letter:
     """One letter. Owed twice under the same key, for the same addressee, it is one."""
+    from runner.delivery.mail import message_id  # noqa: PLC0415 - names are asked for without any letter
+
     whole = f"{about.key}/{to.key}/{to.channel}"
     domain = project.settings.sender.email.rpartition("@")[2]
     return Letter(

@@ -8,11 +8,10 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from runner.config import Project
-from runner.delivery.channels import Carrier
 from runner.errors import Trouble
 from runner.ledger import Ledger
 from runner.model import Status
@@ -20,6 +19,9 @@ from runner.plan.calendar import BusinessCalendar
 from runner.plan.deadlines import Begin, Deadline, Timetable
 from runner.plan.incidents import Policy
 from runner.plan.runbooks import Library
+
+if TYPE_CHECKING:
+    from runner.delivery.channels import Carrier
 
 LEASE = timedelta(seconds=90)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from runner.config import Project
-from runner.delivery.channels import Carrier, Channels, Recorder
-from runner.document.render import TEMPLATES
+from runner.document.shipped import TEMPLATES
 from runner.errors import ConfigError, RunFailed
 from runner.ledger import Ledger
 from runner.plan.runbooks import Library, library
-from runner.report.produce import Ctx
 from runner.scheduler.begins import begins_of
-from runner.scheduler.crew import Threads
 from runner.scheduler.office import LEASE, Done, Log, Office, Order, silent
+
+if TYPE_CHECKING:
+    from runner.delivery.channels import Carrier, Parcel
+    from runner.report.produce import Ctx
 
 SHIPPED = "runbook.md"
 
@@ -50,6 +52,8 @@ def _named(project: Project) -> dict[str, str]:
 
 def unreachable(project: Project, environment: Mapping[str, str]) -> dict[str, str]:
     """Channels that cannot be reached as things stand, each with the reason."""
+    from runner.delivery.channels import Channels  # noqa: PLC0415 - brings all that mails are made of
+
     channels = Channels(project, environment)
     named = [channel for engineer in project.people.engineers.values() for channel in engineer.channels]
     heart = project.settings.heartbeat
@@ -62,6 +66,8 @@ def unreachable(project: Project, environment: Mapping[str, str]) -> dict[str, s
 
 def open_office(ctx: Ctx, carrier: Carrier, command: str = "runner", log: Log = silent) -> Office:
     """The office of a real scheduler: threads at work, real channels. Raises ConfigError as `library_of` does."""
+    from runner.scheduler.crew import Threads  # noqa: PLC0415 - brings all that reports are made of
+
     project, ledger = ctx.project, ctx.ledger
     return Office(
         project=project,
@@ -77,7 +83,7 @@ def open_office(ctx: Ctx, carrier: Carrier, command: str = "runner", log: Log = 
 
 
 class Onlooker:
-    """A crew that only knows how long things took."""
+    """A crew that only knows how long things took, and a carrier with nothing to carry."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -99,7 +105,16 @@ class Onlooker:
         """Seconds that past runs of a pipeline took, newest first."""
         return self._ledger.durations(pipeline)
 
+    def send(self, parcel: Parcel, now: datetime) -> None:
+        """An onlooker sends nothing."""
+        raise RunFailed(f"{parcel.message_id} was to be sent at {now} by an onlooker.")
+
+    def problem(self, channel: str) -> str:  # noqa: ARG002 - it has no channels
+        """Nothing is asked of any channel."""
+        return ""
+
 
 def onlooker(project: Project, ledger: Ledger) -> Office:
     """An office to look from: it starts nothing and sends nothing."""
-    return Office(project, ledger, library_of(project), Onlooker(ledger), Recorder(), lambda: begins_of(project))
+    looking = Onlooker(ledger)
+    return Office(project, ledger, library_of(project), looking, looking, lambda: begins_of(project))

@@ -281,7 +281,7 @@ class Stage:
                 return
             key = (incident.pipeline, incident.period)
             owed = deadlines.find(tx, key)
-            if owed is None or work.waits_for(tx, self.office, owed):
+            if owed is None or work.waits_for(self.office, owed, work.inputs_of(tx, self.office, [owed])):
                 return  # the scheduler makes it once its input is there
             self.crew.mend(key)
             deadlines.settle(tx, key, Ending("delivered", now, met=True, run=f"by hand {number}"))

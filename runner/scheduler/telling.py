@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
@@ -20,14 +20,15 @@ from runner.ledger.deadlines import Owed
 from runner.ledger.incidents import Overtaken
 from runner.ledger.outbox import Letter
 from runner.plan.calendar import clock
-from runner.plan.forecast import Forecast, assumed_of, forecast
 from runner.plan.incidents import Change, Incident, Kind, Notice, Sighting, Watch, advance, opened
 from runner.plan.oncall import Rota
 from runner.plan.periods import period_of
 from runner.plan.runbooks import KINDS
 from runner.scheduler import letters, roster, work
+from runner.scheduler.circumstances import circumstances
 from runner.scheduler.office import Office
-from runner.scheduler.sightings import Circumstances, sight
+from runner.scheduler.sightings import sight
+from runner.scheduler.work import Inputs
 
 
 def tell(office: Office, now: datetime) -> tuple[Incident, ...]:
@@ -38,9 +39,11 @@ def tell(office: Office, now: datetime) -> tuple[Incident, ...]:
         open_ = incidents.opened(tx)
         # Worked out once, and only if somebody must be told.
         rota = cache(lambda: roster.rota_of(tx, office.project, now - roster.RECENT))
-        for owed in _seen(tx, open_, now):
+        begun = _seen(tx, open_, now)
+        inputs = work.inputs_of(tx, office, begun)
+        for owed in begun:
             try:
-                told += _look(tx, office, owed, _Open(open_.get(owed.key), rota, now))
+                told += _look(tx, office, owed, _Open(open_.get(owed.key), rota, now, inputs))
             except Overtaken:
                 continue  # another scheduler was faster; what is left is seen at the next look
             except Exception as error:  # noqa: BLE001 - one bad deadline must not silence the others
@@ -53,11 +56,12 @@ def tell(office: Office, now: datetime) -> tuple[Incident, ...]:
 
 @dataclass(frozen=True)
 class _Open:
-    """The incident of a deadline, if there is one, who is on call, and the instant of the look."""
+    """The incident of a deadline, if there is one, who is on call, the instant of the look, and all inputs."""
 
     incident: Incident | None
     rota: Callable[[], Rota | None]
     now: datetime
+    inputs: Inputs
 
 
 def _look(tx: sa.Connection, office: Office, owed: Owed, seen: _Open) -> list[Incident]:
@@ -66,14 +70,14 @@ def _look(tx: sa.Connection, office: Office, owed: Owed, seen: _Open) -> list[In
     if owed.deadline.pipeline not in office.project.pipelines:
         # Gone from config/pipelines.yml: nothing can be said to anybody.
         return [incidents.drop(tx, incident, now)] if incident else []
-    sighting = sight(owed, circumstances(tx, office, owed), now)
+    sighting = sight(owed, circumstances(office, owed, seen.inputs), now)
     if incident is None and (sighting.state is None or sighting.over):
         return []
     change = _advance(office, incident or opened(*owed.key, now), sighting, seen.rota(), now)
     if not change.notices and change.incident == incident:
         return []
     with tx.begin_nested():  # what is half written when something fails is taken back, and no more than that
-        return [_keep(tx, office, change, owed, now)]
+        return [_keep(tx, office, change, owed, seen)]
 
 
 def _note(office: Office, told: Iterable[Incident]) -> None:
@@ -88,36 +92,13 @@ def _note(office: Office, told: Iterable[Incident]) -> None:
         )
 
 
-def _seen(tx: sa.Connection, open_: dict[tuple[str, str], Incident], now: datetime) -> Iterator[Owed]:
+def _seen(tx: sa.Connection, open_: dict[tuple[str, str], Incident], now: datetime) -> tuple[Owed, ...]:
     """Every deadline that should be at work, and every one with an open incident that is over by now."""
     begun = deadlines.begun(tx, now)
-    yield from begun
     known = {owed.key for owed in begun}
-    for key in open_:
-        owed = None if key in known else deadlines.find(tx, key)
-        if owed is not None:
-            yield owed
-
-
-def circumstances(tx: sa.Connection, office: Office, owed: Owed) -> Circumstances:
-    """What else must be known to see how a deadline stands."""
-    rests = tuple(
-        pipeline.title for pipeline in office.project.pipelines.values() if owed.deadline.pipeline in pipeline.inputs
-    )
-    return Circumstances(
-        work.waits_for(tx, office, owed), forecast_of(office, owed.deadline.pipeline), office.zone, rests
-    )
-
-
-def forecast_of(office: Office, name: str) -> Forecast:
-    """How long a run takes, from this pipeline's own history."""
-    key = f"durations of {name}"
-    if key not in office.notes:
-        pipeline = office.project.pipelines.get(name)
-        assumed = assumed_of(pipeline, office.project.settings) if pipeline else office.project.settings.run_limit
-        office.notes[key] = forecast(office.crew.durations(name), assumed)
-    known: Forecast = office.notes[key]
-    return known
+    rest = [key for key in open_ if key not in known]
+    over = deadlines.find_all(tx, rest)
+    return (*begun, *(over[key] for key in rest if key in over))
 
 
 def watch_of(rota: Rota | None, pipeline: Pipeline, now: datetime) -> Watch:
@@ -136,10 +117,10 @@ def _advance(office: Office, incident: Incident, sighting: Sighting, rota: Rota 
     return advance(incident, sighting, watch_of(rota, pipeline, now), policy, now)
 
 
-def _keep(tx: sa.Connection, office: Office, change: Change, owed: Owed, now: datetime) -> Incident:
+def _keep(tx: sa.Connection, office: Office, change: Change, owed: Owed, seen: _Open) -> Incident:
     before = change.incident
-    incident = incidents.keep(tx, before, change.events, now)
-    situation = _situation(tx, office, incident, owed, now)
+    incident = incidents.keep(tx, before, change.events, seen.now)
+    situation = _situation(tx, office, incident, owed, seen)
     owing = [letter for notice in change.notices for letter in _letters(office, incident, notice, situation)]
     outbox.owe(tx, owing)
     return incident
@@ -148,9 +129,9 @@ def _keep(tx: sa.Connection, office: Office, change: Change, owed: Owed, now: da
 # What a message may say.
 
 
-def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed, now: datetime) -> Situation:
-    pipeline, deadline = office.project.pipelines[incident.pipeline], owed.deadline
-    waits = bool(work.waits_for(tx, office, owed))
+def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed, seen: _Open) -> Situation:
+    pipeline, deadline, now = office.project.pipelines[incident.pipeline], owed.deadline, seen.now
+    waits = bool(work.waits_for(office, owed, seen.inputs))
     section = office.library.answer(pipeline.name, *_kinds(incident, owed, waits=waits))
     folder = f"reports/{pipeline.name}/{deadline.period}/{owed.run}" if owed.run else ""
     return Situation(
@@ -196,7 +177,7 @@ def _words(incident: Incident, owed: Owed) -> dict[str, str]:
 
 def _dependents(office: Office, pipeline: Pipeline) -> str:
     """The reports that rest on this one, with what was promised of them: trouble here may be theirs sooner."""
-    found = [other for other in office.project.pipelines.values() if pipeline.name in other.inputs]
+    found = office.project.resting_on(pipeline.name)
     return "; ".join(f"{other.title}, promised {other.deadline}" for other in found)
 
 

@@ -16,6 +16,7 @@ from runner.ledger.incidents import Overtaken
 from runner.ledger.journal import Mark
 from runner.plan.incidents import Incident, next_look
 from runner.scheduler import chores, notices, planning, post, telling, work
+from runner.scheduler.circumstances import circumstances
 from runner.scheduler.office import Done, Office, Order
 from runner.scheduler.roster import WATERMARK
 from runner.scheduler.sightings import next_change
@@ -82,8 +83,10 @@ def next_tick(office: Office, now: datetime) -> datetime:
         times = [deadlines.next_start(tx, now), outbox.next_try(tx, now), office.crew.next_end()]
         times += [deadlines.next_lapse(tx), notices.next_beat(tx, office, now)]
         times.append(chores.next_owing(office, now))
-        for owed in deadlines.begun(tx, now):
-            times.append(next_change(owed, telling.circumstances(tx, office, owed), now))
+        begun = deadlines.begun(tx, now)
+        inputs = work.inputs_of(tx, office, begun)
+        for owed in begun:
+            times.append(next_change(owed, circumstances(office, owed, inputs), now))
             times.append(work.give_up_at(office, owed, now))
         open_ = incidents.opened(tx).values()
     times += [next_look(incident, now) for incident in open_]

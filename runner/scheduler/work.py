@@ -6,17 +6,17 @@ scheduler that died is followed by another once its lease has run out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from runner.config import Pipeline
-from runner.ledger import Run, deadlines, incidents
+from runner.ledger import Run, deadlines, ended_by_now, incidents
 from runner.ledger.deadlines import Ending, Owed
 from runner.ledger.deadlines import State as Owing
 from runner.model import Status
 from runner.plan.periods import period_of
-from runner.report import shelf
 from runner.scheduler.office import Done, Office, Order
 
 NOT_SENT = "not handed over"
@@ -67,7 +67,8 @@ def recover(office: Office, now: datetime) -> None:
                 office.log("lease ran out", pipeline=key[0], period=key[1])
             begun = deadlines.begun(tx, now)
     waiting = [owed for owed in begun if owed.holder is None]
-    _by_hand(office, waiting, now)
+    if waiting:
+        _by_hand(office, waiting, now)
     _give_up(office, [owed for owed in waiting if _is_useless(office, owed, now)], now)
 
 
@@ -86,6 +87,8 @@ def _catch_up(office: Office, now: datetime, *, at_once: bool) -> None:
     """Finish what a killed runner left: its folder may not be in its place yet."""
     last = office.notes.get("caught up")
     if at_once or last is None or not timedelta(0) <= now - last < LEFT:
+        from runner.report import shelf  # noqa: PLC0415 - what is owed is asked for without any report
+
         shelf.catch_up(office.project, office.ledger)
         office.notes["caught up"] = now
 
@@ -121,17 +124,21 @@ def useless_at(office: Office, owed: Owed) -> datetime | None:
 
 def _by_hand(office: Office, waiting: list[Owed], now: datetime) -> None:
     """A report that somebody made with `runner run`, or approved, meets its deadline as well, or is held as well."""
+    with office.ledger.read() as tx:
+        ended = ended_by_now(tx, now)
     for owed in waiting:
-        ending = _ended_by_hand(office, owed, now)
+        ending = _ended_by_hand(office, owed, ended.get(owed.key, ()), now)
         if ending is not None:
             with office.ledger.write() as tx:
                 deadlines.settle(tx, owed.key, ending)
             office.log("made by hand", pipeline=owed.key[0], period=owed.key[1], run=ending.run)
 
 
-def _ended_by_hand(office: Office, owed: Owed, now: datetime) -> Ending | None:
-    """How the work of others ended, if it meets the deadline or holds its report and is not known yet."""
-    runs = [run for run in office.ledger.runs(*owed.key) if run.finished_at is not None]
+def _ended_by_hand(office: Office, owed: Owed, runs: tuple[Run, ...], now: datetime) -> Ending | None:
+    """How the work of others ended, if it meets the deadline or holds its report and is not known yet.
+
+    `runs` are those that ended, newest first.
+    """
     met = next((run for run in runs if _is_there(office, run.status, owed.deadline.pipeline)), None)
     if met is not None and met.finished_at is not None:
         return Ending("delivered", _there_since(office, met) or met.finished_at, met=True, run=met.run)
@@ -187,9 +194,10 @@ def start(office: Office, now: datetime) -> tuple[Order, ...]:
 def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
     orders: list[Order] = []
     count, begun = office.notes.get("orders", 0), deadlines.begun(tx, now)
-    free = office.project.settings.runs_at_once - sum(owed.holder is not None for owed in begun)
+    free = office.project.settings.seats - sum(owed.holder is not None for owed in begun)
+    inputs = inputs_of(tx, office, begun if free > 0 else ())
     for owed in begun:
-        if len(orders) < free and _is_ready(tx, office, owed, now):
+        if len(orders) < free and _is_ready(office, owed, inputs, now):
             token = f"{office.holder}/{now:%y%m%d%H%M%S}/{count + len(orders) + 1}"  # 64 letters at most
             if deadlines.claim(tx, owed.key, token, now, now + office.lease):
                 orders.append(Order(token, owed.deadline, owed.attempts + 1))
@@ -197,11 +205,11 @@ def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
     return orders
 
 
-def _is_ready(tx: sa.Connection, office: Office, owed: Owed, now: datetime) -> bool:
+def _is_ready(office: Office, owed: Owed, inputs: Inputs, now: datetime) -> bool:
     due = owed.holder is None and owed.next_try_at is not None and owed.next_try_at <= now
     known = owed.deadline.pipeline in office.project.pipelines
     able = known and can_be_made(office.project.pipelines[owed.deadline.pipeline], owed)
-    return due and able and not _is_useless(office, owed, now) and not waits_for(tx, office, owed)
+    return due and able and not _is_useless(office, owed, now) and not waits_for(office, owed, inputs)
 
 
 def can_be_made(pipeline: Pipeline, owed: Owed) -> bool:
@@ -210,18 +218,31 @@ def can_be_made(pipeline: Pipeline, owed: Owed) -> bool:
     return period_of(pipeline.period, deadline.as_of, deadline.experiment).key == deadline.period
 
 
-def waits_for(tx: sa.Connection, office: Office, owed: Owed) -> tuple[tuple[str, str], ...]:
+#: Deadlines by (pipeline, period), those of inputs among them.
+Inputs = Mapping[tuple[str, str], Owed]
+
+
+def inputs_of(tx: sa.Connection, office: Office, several: Iterable[Owed]) -> Inputs:
+    """The deadlines of whatever these rest on, asked for all at once."""
+    return deadlines.find_all(tx, (key for owed in several for key in _inputs(office, owed)))
+
+
+def waits_for(office: Office, owed: Owed, inputs: Inputs) -> tuple[tuple[str, str], ...]:
     """The inputs, by title and what is the matter, that were promised for the same date and are not there yet."""
-    pipeline = office.project.pipelines.get(owed.deadline.pipeline)
-    found = []
-    if pipeline is None:
-        return ()
-    for name in pipeline.inputs:
-        source = office.project.pipelines[name]
-        given = deadlines.find(tx, (name, _input_period(owed, pipeline, source)))
-        if given is not None and given.state is Owing.OPEN:
-            found.append((source.title, _matter(given)))
-    return tuple(found)
+    given = (inputs.get(key) for key in _inputs(office, owed))
+    pipelines = office.project.pipelines
+    return tuple(
+        (pipelines[one.deadline.pipeline].title, _matter(one))
+        for one in given
+        if one is not None and one.state is Owing.OPEN
+    )
+
+
+def _inputs(office: Office, owed: Owed) -> list[tuple[str, str]]:
+    """The keys of what a deadline rests on."""
+    pipeline, pipelines = office.project.pipelines.get(owed.deadline.pipeline), office.project.pipelines
+    names = pipeline.inputs if pipeline else ()
+    return [(name, _input_period(owed, pipeline, pipelines[name])) for name in names if pipeline]
 
 
 def _input_period(owed: Owed, pipeline: Pipeline, source: Pipeline) -> str:
