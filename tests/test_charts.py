@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import xml.etree.ElementTree as ET
 from datetime import date, timedelta
@@ -11,7 +12,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import date2num
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
 from runner.notebook import charts
 from runner.notebook.figures import MINUS
@@ -90,6 +94,175 @@ class TestBytes:
     def test_text_is_drawn_as_paths(self):
         """No font is needed to show a chart."""
         assert "<text" not in charts.svg(drawn())
+
+
+def pixels(chart):
+    """The PNG of a chart as an array of rows of pixels, 0 to 255."""
+    return np.asarray(Image.open(io.BytesIO(charts.png(chart))).convert("RGB")).astype(int)
+
+
+def asked_alone(chart, dpi=160):
+    """The same chart as matplotlib draws it: laid out anew, and for the PNG alone."""
+    chart.set_dpi(dpi)
+    canvas = FigureCanvasAgg(chart)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].astype(int)
+
+
+def everything(**kwargs):
+    """Draw a chart with one of each kind of thing."""
+    chart, axes = charts.canvas(2.4, **kwargs)
+    days = pd.date_range("2017-09-01", periods=60)
+    for axis in axes:
+        axis.fill_between(days, np.arange(60.0), np.arange(60.0) + 9, color=charts.BAND, label="Band")
+        axis.plot(days, np.arange(60.0), color=charts.NAVY, marker="o", label="Line")
+        axis.scatter(days, np.arange(60.0)[::-1], s=4, color=charts.RUST)
+        axis.axvline(days[30], color=charts.TEAL)
+        axis.annotate("here", (days[10], 40))
+        axis.set_title("A title")
+        axis.set_ylabel("a label")
+        axis.legend(loc="upper left", ncols=2)
+        charts.units(axis, "usd")
+        charts.days(axis)
+    return chart
+
+
+class TestDrawing:
+    @pytest.mark.parametrize("panels", [1, 2])
+    def test_looks_as_matplotlib_draws_it(self, panels):
+        """Laid out once and drawn for both formats at once, a chart is the one that matplotlib would have drawn."""
+        ours, theirs = pixels(everything(panels=panels)), asked_alone(everything(panels=panels))
+        assert ours.shape == theirs.shape
+        # The panels may lie a pixel further: compare what small fields show on the whole.
+        fields = [
+            picture[: picture.shape[0] // 24 * 24, : picture.shape[1] // 24 * 24]
+            .reshape(picture.shape[0] // 24, 24, picture.shape[1] // 24, 24, 3)
+            .mean(axis=(1, 3))
+            for picture in (ours, theirs)
+        ]
+        assert np.abs(fields[0] - fields[1]).mean() < 3
+        assert np.abs(fields[0] - fields[1]).max() < 80
+
+    def test_nothing_is_cut_off(self):
+        """Long labels at every side have their room: the outermost pixels of the picture are empty."""
+        chart, (axis,) = charts.canvas(2.0)
+        axis.plot([0, 1], [0, 1], label="A curve")
+        axis.set_title("Title")
+        axis.set_xlabel("a label below")
+        axis.set_ylabel("a label beside")
+        axis.set_yticks([0, 1], ["nothing at all", "all that there is"])
+        axis.set_xticks([0, 1], ["the beginning", "the end"])
+        axis.text(1, 1, "beyond the end")
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1.15))
+        picture = pixels(chart)
+        for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+            assert (edge == 255).all()
+
+    def test_panels_have_one_size(self):
+        """Panels side by side are equally large and stand on one line, whatever their labels."""
+        chart, (left, right) = charts.canvas(2.0, panels=2)
+        left.plot([0, 1], [0, 1_000_000])
+        right.plot([0, 1], [0, 1])
+        charts.units(left, "count")
+        right.set_xlabel("a label")
+        charts.svg(chart)
+        boxes = [axis.get_position() for axis in (left, right)]
+        assert boxes[0].width == pytest.approx(boxes[1].width)
+        assert (boxes[0].y0, boxes[0].y1) == (boxes[1].y0, boxes[1].y1)
+        assert boxes[0].x1 < boxes[1].x0
+
+    def test_another_arrangement_is_laid_out_by_matplotlib(self):
+        """A grid of panels, or one with a second axis, is drawn whole as well."""
+        chart = Canvas(figsize=(charts.FULL, 3.0), layout="constrained")
+        for place in range(4):
+            chart.add_subplot(2, 2, place + 1).plot([1, 2], [1, 2])
+        chart.axes[0].twinx().plot([1, 2], [200, 100])
+        chart.suptitle("Four")
+        picture = pixels(chart)
+        assert all((edge == 255).all() for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]))
+        assert ET.fromstring(charts.svg(chart)).tag.endswith("svg")
+
+    def test_a_rasterised_part_is_in_both(self):
+        """Many points that are drawn as a picture inside the SVG are in the SVG and in the PNG."""
+        chart, (axis,) = charts.canvas(2.0)
+        axis.scatter(np.arange(2000) % 50, np.arange(2000) // 50, s=9, color=charts.RUST, rasterized=True)
+        svg, png = charts.pictures(chart)
+        assert "data:image/png" in svg
+        picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        assert (np.abs(picture - [0xC2, 0x41, 0x0C]).sum(axis=2) < 30).mean() > 0.05
+
+    def test_the_png_is_sound(self):
+        """Its size, its resolution and its check sums are right, and it has no transparency."""
+        with Image.open(io.BytesIO(charts.png(drawn()))) as picture:
+            picture.load()
+            assert (picture.size, picture.mode) == ((1104, 320), "RGB")
+            assert picture.info["dpi"] == pytest.approx((160, 160), abs=0.1)
+
+
+class TestBars:
+    def test_as_those_of_matplotlib(self):
+        """Bars of one shape lie where separate ones would, days and numbers alike, and span the same axes."""
+        days = pd.Series(pd.date_range("2017-11-01", periods=12))
+        heights = np.array([3.0, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8])
+        for places in (days, np.arange(12.0)):
+            chart, (left, right) = charts.canvas(2.0, panels=2)
+            charts.bars(left, places, heights, charts.SKY, width=0.6, label="Bars")
+            right.bar(places, heights, 0.6, color=charts.SKY, label="Bars")
+            picture = pixels(chart)
+            assert left.get_xlim() == pytest.approx(right.get_xlim())
+            assert left.get_ylim() == pytest.approx(right.get_ylim())
+            assert left.get_legend_handles_labels()[1] == ["Bars"]
+            blue = np.abs(picture - [0x7A, 0xA6, 0xC9]).sum(axis=2) < 30
+            half = picture.shape[1] // 2
+            assert blue[:, :half].sum() == pytest.approx(blue[:, half:].sum(), rel=0.03)
+
+    def test_sideways(self):
+        """Named bars that lie span the axes as separate ones would, and carry their names."""
+        chart, (left, right) = charts.canvas(2.0, panels=2)
+        names, lengths = pd.Series(["Deli", "Fuel", "Other"]), [3.0, 1.0, 2.0]
+        charts.bars(left, names, lengths, charts.SKY, sideways=True)
+        right.barh(names, lengths, color=charts.SKY)
+        assert labels(left.yaxis) == labels(right.yaxis) == ["Deli", "Fuel", "Other"]
+        assert left.get_xlim() == pytest.approx(right.get_xlim())
+        assert left.get_ylim() == pytest.approx(right.get_ylim())
+        picture = pixels(chart)
+        blue = np.abs(picture - [0x7A, 0xA6, 0xC9]).sum(axis=2) < 30
+        half = picture.shape[1] // 2
+        assert blue[:, :half].sum() == pytest.approx(blue[:, half:].sum(), rel=0.03)
+
+    def test_what_is_not_there_is_not_drawn(self):
+        """A height that is nan leaves a gap; none at all leaves a blank chart."""
+        chart, (axis,) = charts.canvas(2.0)
+        charts.bars(axis, [1, 2, 3], [1.0, np.nan, 2.0], charts.SKY)
+        assert axis.dataLim.intervalx.tolist() == [0.6, 3.4]
+        assert not charts.is_blank(chart)
+        nothing, (axis,) = charts.canvas(2.0)
+        charts.bars(axis, [], [], charts.SKY)
+        assert charts.is_blank(nothing)
+
+
+class TestNumbers:
+    def test_each_stands_in_the_middle_of_its_cell(self):
+        """In a white map each cell's dark pixels are about its middle, and a number in white is not seen."""
+        chart, (axis,) = charts.canvas(2.4)
+        grid = np.array([[8, 88], [0, 8]])
+        axis.imshow(np.ones((2, 2)), aspect="auto", cmap="gray", vmin=0, vmax=1)
+        charts.numbers(axis, grid, [charts.INK, charts.INK, "white", charts.INK], size=9)
+        axis.set_axis_off()
+        picture = pixels(chart)
+        dark = picture.sum(axis=2) < 300
+        box = axis.get_position()
+        high, wide = dark.shape
+        for row in range(2):
+            for column in range(2):
+                x = (box.x0 + box.width * (0.25 + 0.5 * column)) * wide
+                y = (1 - box.y1 + box.height * (0.25 + 0.5 * row)) * high
+                near = dark[int(y) - 30 : int(y) + 30, int(x) - 40 : int(x) + 40]
+                if grid[row, column] == 0:
+                    assert not near.any()
+                    continue
+                ys, xs = np.nonzero(near)
+                assert (ys.mean(), xs.mean()) == pytest.approx((30, 40), abs=2)
 
 
 class TestBlank:

@@ -264,7 +264,7 @@ def _try(name: str, folder: Path) -> tuple[str, bool]:
     site = _site(name, folder)
     if FAULTS[name].before:
         assert _make(site, site.as_of - timedelta(days=1)) == "ready"
-    ours = ("reports/", ".cache/ip", ".cache/mat", ".cache/ju", faults.KEPT)
+    ours = ("reports/", ".cache/ip", ".cache/mat", ".cache/ju", ".cache/daybook", faults.KEPT)
     before = stamps(site.folder, *ours)
     faults.inject(FAULTS[name], site)
     trouble = _make(site, site.as_of)

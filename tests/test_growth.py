@@ -330,6 +330,18 @@ def test_active_households(tmp_path):
     assert growth.active_households(opened(tmp_path, lines), Span(date(2017, 3, 14), DAY)) == 1
 
 
+def test_active_every_week(tmp_path):
+    """Each week's end has the households of the four weeks to it, as asked one by one; weeks of nobody have none."""
+    came = {1: "2017-01-18", 2: "2017-02-15", 3: "2017-02-16", 4: "2017-03-15", 5: "2017-03-16"}
+    lines = [line(household, f"{day} 12:00", household) for household, day in came.items()]
+    shop = opened(tmp_path, [*lines, line(4, "2017-03-14 12:00", 6)])
+    spans = [Span(DAY, DAY).back(7 * week).first for week in range(12)][::-1]
+    one_by_one = [growth.active_households(shop, Span(end - timedelta(days=27), end)) for end in spans]
+    assert growth.active_every_week(shop, DAY, 12) == one_by_one
+    assert one_by_one[0] == 0
+    assert one_by_one[-1] == 2  # 3 and 4; 2 came 28 days before, 5 comes the day after
+
+
 def test_burn_in_is_a_quarter():
     """The burn-in is thirteen whole weeks, so weekdays weigh the same before and after it."""
     assert growth.BURN_IN == 13 * 7

@@ -18,7 +18,7 @@ import nbformat
 import pytest
 import scrapbook
 
-from runner.notebook import warehouse
+from runner.notebook import daybook, warehouse
 from tests import conformance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,9 +65,9 @@ def copy_project(folder: Path) -> Path:
     for name in ("config", "notebooks", "templates"):
         shutil.copytree(ROOT / name, folder / name)
     place = warehouse.prepare(ROOT)
-    (folder / ".cache").mkdir()
-    for file in (place, place.with_suffix(".sha256")):
-        shutil.copy2(file, folder / ".cache" / file.name)
+    (folder / ".cache" / daybook.FOLDER).mkdir(parents=True)
+    for file in (place, place.with_suffix(".sha256"), daybook.place(place)):
+        shutil.copy2(file, folder / ".cache" / file.relative_to(place.parent))
     return folder
 
 

@@ -195,6 +195,50 @@ class TestMoments:
             units.moments(trial(tmp_path)[0], outcome, before)
 
 
+class TestLooks:
+    def test_each_look_is_what_was_known_then(self, tmp_path):
+        """Of every day of the experiment, and of one after it, the sums are those of collecting as of that day."""
+        shop, _ = trial(tmp_path)
+        days = [*SPAN.days(), date(2017, 3, 25)]
+        found = units.looks(shop, units.experiment(shop, 7), days, COSTS)
+        assert list(found) == SPAN.days(), "the day after the end is that of the end"
+        for day, arms in found.items():
+            units.collect(shop, 7, units.windows(SPAN, day), COSTS)
+            expected = units.moments(shop, "profit", "pre")
+            assert list(arms) == list(expected) == ["treated", "control"]
+            for arm, sums in arms.items():
+                assert sums == pytest.approx(expected[arm], rel=1e-12), (day, arm)
+
+    def test_by_hand(self, tmp_path):
+        """On the first day household 1 has its first basket alone, against the same weekday a week before."""
+        shop, _ = trial(tmp_path)
+        treated = units.looks(shop, units.experiment(shop, 7), [SPAN.first], COSTS)[SPAN.first]["treated"]
+        first, before = (40 - 50 * 0.6) - 1.00 - 0.10 - 0.75, (10 - 10 * 0.6) - 1.00
+        assert treated == near(
+            {"n": 2, "y": first - 0.75, "yy": first**2 + 0.75**2, "x": before, "xx": before**2, "xy": first * before}
+        )
+
+    def test_a_basket_over_midnight_is_served_once(self, tmp_path):
+        """A basket with lines on two days of a window costs one handling from its first day on."""
+        lines = [
+            line(1, "2017-03-01 12:00", 1),
+            line(1, "2017-03-15 23:59", 2, "10.00"),
+            line(1, "2017-03-16 00:00", 2, "10.00"),
+            line(2, "2017-03-01 12:00", 3),
+        ]
+        shop = opened(tmp_path, lines, experiments=EXPERIMENTS, assignments=[(7, 1)])
+        subject = units.experiment(shop, 7)
+        units.collect(shop, 7, units.windows(SPAN, SPAN.last), COSTS)
+        found = units.looks(shop, subject, SPAN.days()[:2], COSTS)
+        assert [arms["treated"]["y"] for arms in found.values()] == near([4 - 1.00 - 0.75, 8 - 1.00 - 0.75])
+
+    def test_refuses_before_the_start(self, tmp_path):
+        """There is nothing to look at before the first day."""
+        shop, _ = trial(tmp_path)
+        with pytest.raises(ValueError, match="starts on 2017-03-15"):
+            units.looks(shop, units.experiment(shop, 7), [date(2017, 3, 14)], COSTS)
+
+
 class TestDeciles:
     def test_tenths_rise_and_hold_every_unit(self, tmp_path):
         """Twenty units of profits 0 to 19 make tenths of means 0.5, 2.5 … 18.5; an arm without units is nan."""

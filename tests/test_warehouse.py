@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from runner.errors import ReportStopped, Trouble
-from runner.notebook import warehouse
+from runner.errors import ConfigError, ReportStopped, Trouble
+from runner.notebook import daybook, warehouse
 from tests import small_warehouse
 from tests.small_warehouse import END, line, opened
 
@@ -36,6 +37,11 @@ def prepared(folder):
 def state(folder):
     """Give each file beside the warehouse with what shows that it was written again."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (folder / ".cache").iterdir()}
+
+
+def beside(path):
+    """The names of what lies in a warehouse file's folder when all is well."""
+    return {path.name, f"{path.stem}.sha256", f"{path.stem}.lock", daybook.FOLDER}
 
 
 def count(path, table="transactions"):
@@ -78,16 +84,19 @@ class TestPrepare:
         assert state(project) == before
 
     def test_leaves_no_half_file(self, project):
-        """Beside the warehouse lie its stamp and its lock, and nothing else."""
-        assert set(state(project)) == {"warehouse.duckdb", "warehouse.sha256", "warehouse.lock"}
+        """Beside the warehouse lie its stamp, its daybook and its lock, and nothing else."""
+        assert set(state(project)) == beside(project / warehouse.PLACE)
 
     def test_in_a_place_of_its_own(self, project, tmp_path):
         """A place named in the settings is used, with its folders made."""
         (tmp_path / "far").mkdir()
         shutil.copy2(project / warehouse.PLACE, tmp_path / "far" / "data.duckdb")
         shutil.copy2(project / STAMP, tmp_path / "far" / "data.sha256")
-        assert warehouse.prepare(tmp_path, Path("far/data.duckdb")) == tmp_path / "far" / "data.duckdb"
-        assert sorted(path.name for path in (tmp_path / "far").iterdir()) == ["data.duckdb", "data.sha256"]
+        place = tmp_path / "far" / "data.duckdb"
+        before = place.stat()
+        assert warehouse.prepare(tmp_path, Path("far/data.duckdb")) == place
+        assert {path.name for path in (tmp_path / "far").iterdir()} == beside(place) - {"data.lock"}
+        assert (place.stat().st_ino, place.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
     def test_other_data_are_loaded_again(self, project, tmp_path):
         """A file whose stamp tells of other data, or that has none, is replaced by a whole one."""
@@ -126,7 +135,7 @@ class TestInterrupted:
         assert not (tmp_path / STAMP).exists()
         assert any(name.endswith(".tmp") for name in state(tmp_path)), "the build had begun"
         assert count(warehouse.prepare(tmp_path)) == 1_469_307
-        assert set(state(tmp_path)) == {"warehouse.duckdb", "warehouse.sha256", "warehouse.lock"}
+        assert set(state(tmp_path)) == beside(tmp_path / warehouse.PLACE)
 
     def test_a_failed_build_leaves_nothing(self, tmp_path):
         """A build that fails, since its place is taken by a folder, leaves neither a half file nor a stamp."""
@@ -141,7 +150,7 @@ class TestInterrupted:
             paths = pool.map(prepared, [str(tmp_path)] * 2)
         assert set(paths) == {str(tmp_path / warehouse.PLACE)}
         assert count(paths[0]) == 1_469_307
-        assert set(state(tmp_path)) == {"warehouse.duckdb", "warehouse.sha256", "warehouse.lock"}
+        assert set(state(tmp_path)) == beside(tmp_path / warehouse.PLACE)
 
     def test_a_reader_keeps_what_it_opened(self, project, tmp_path):
         """A report that is reading goes on reading the old file while a new one takes its place."""
@@ -220,6 +229,65 @@ class TestConnect:
     def test_every_line_has_a_cost(self, whole):
         """No line is without an assumed cost of goods or a department."""
         assert one(whole, "SELECT count(*) FROM lines WHERE goods IS NULL OR department IS NULL") == 0
+
+
+class TestLimits:
+    def test_those_of_the_settings(self):
+        """A report takes 4 GB and its share of the cores, unless the settings say otherwise."""
+        cores = len(os.sched_getaffinity(0))
+        assert warehouse.Limits.of({}) == warehouse.Limits("4 GB", 1)
+        assert warehouse.Limits.of({"runs_at_once": 1}) == warehouse.Limits("4 GB", cores)
+        assert warehouse.Limits.of({"runs_at_once": 64}).threads == 1
+        said = {"warehouse_memory": "500 MB", "warehouse_threads": 3}
+        assert warehouse.Limits.of(said) == warehouse.Limits("500 MB", 3)
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("memory", "lots"), ("memory", "4"), ("memory", 4), ("threads", 0), ("threads", "two"), ("threads", True)],
+    )
+    def test_nonsense_names_the_key(self, key, value):
+        """A size without a unit, or threads that are no number, are an error that names the key and the remedy."""
+        with pytest.raises(ConfigError, match=rf"config/settings\.yml: warehouse_{key} is") as error:
+            warehouse.Limits.of({f"warehouse_{key}": value})
+        assert error.value.remedy
+
+    def test_they_reach_the_database(self, project):
+        """A connection has the memory and the threads that it was given, and says nothing of its progress."""
+        with warehouse.connect(project / warehouse.PLACE, END, None, warehouse.Limits("1 GB", 1)) as connection:
+            asked = "SELECT current_setting('memory_limit'), current_setting('threads'), current_setting(?)"
+            memory, threads, progress = connection.execute(asked, ["enable_progress_bar"]).fetchone()
+        assert (memory, threads, progress) == ("953.6 MiB", 1, False)
+
+    def test_what_does_not_fit_goes_to_disk_and_leaves_nothing(self, tmp_path):
+        """A sort that is larger than the memory works, and its folder is gone with the connection."""
+        path = small_warehouse.build(tmp_path / "shop.duckdb", {})
+        with warehouse.connect(path, END, None, warehouse.Limits("40 MB", 1)) as connection:
+            wide = "SELECT i, md5(i::VARCHAR) AS text FROM range(1_000_000) r(i)"
+            connection.execute(f"CREATE TABLE sorted AS SELECT *, row_number() OVER (ORDER BY text) AS n FROM ({wide})")
+            assert one(connection, "SELECT max(n) FROM sorted") == 1_000_000
+            spilt = list(tmp_path.glob("shop.*.spill"))
+            assert spilt
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_what_a_killed_process_spilt_is_cleared_up(self, tmp_path):
+        """The folder of a process that is gone is removed by the next connection; that of a live one is left."""
+        path = small_warehouse.build(tmp_path / "shop.duckdb", {})
+        with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+            gone.wait(60)
+        for process in (gone.pid, os.getppid()):
+            (tmp_path / f"shop.{process}.spill").mkdir()
+            (tmp_path / f"shop.{process}.spill" / "part.tmp").write_text("rest")
+        warehouse.connect(path, END).close()
+        assert [left.name for left in tmp_path.glob("*.spill")] == [f"shop.{os.getppid()}.spill"]
+
+    def test_rest_gives_memory_back_and_keeps_the_limit(self, project):
+        """After a rest the limit is what it was, and queries go on."""
+        with warehouse.connect(project / warehouse.PLACE, END, None, warehouse.Limits("1 GB", 1)) as connection:
+            before = one(connection, "SELECT current_setting('memory_limit')")
+            for _ in range(3):
+                warehouse.rest(connection)
+            assert one(connection, "SELECT current_setting('memory_limit')") == before
+            assert one(connection, "SELECT count(*) FROM experiments") == 27
 
 
 class TestTimeZone:

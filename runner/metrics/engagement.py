@@ -41,8 +41,8 @@ class Week:
 def week(connection: duckdb.DuckDBPyConnection, span: Span) -> Week:
     """The interactions of a span of days."""
     row = connection.execute(
-        """SELECT count(DISTINCT basket_id), count(*), count(DISTINCT household_id) FROM transactions
-           WHERE day BETWEEN ? AND ?""",
+        """SELECT count(DISTINCT basket_id), coalesce(CAST(sum(lines) AS BIGINT), 0), count(DISTINCT household_id)
+           FROM visits WHERE day BETWEEN ? AND ?""",
         [span.first, span.last],
     ).fetchone() or (0, 0, 0)
     redeemed = connection.execute(
@@ -54,12 +54,10 @@ def week(connection: duckdb.DuckDBPyConnection, span: Span) -> Week:
 def daily(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """One row a trading day: visits, households, revenue (dollars), redemptions, interactions."""
     frame = connection.execute("""
-        SELECT t.day, count(DISTINCT basket_id) AS visits, count(DISTINCT household_id) AS households,
-               CAST(sum(sales_value) AS DOUBLE) AS revenue,
-               coalesce(any_value(redemptions), 0) AS redemptions
-        FROM transactions t
-        LEFT JOIN (SELECT day, count(*) AS redemptions FROM redemptions GROUP BY day) USING (day)
-        GROUP BY t.day ORDER BY t.day""").df()
+        SELECT day, baskets AS visits, households, CAST(revenue AS DOUBLE) AS revenue,
+               coalesce(redemptions, 0) AS redemptions
+        FROM days LEFT JOIN (SELECT day, count(*) AS redemptions FROM redemptions GROUP BY day) USING (day)
+        ORDER BY day""").df()
     return frame.assign(interactions=frame["visits"] + frame["redemptions"])
 
 
@@ -79,7 +77,7 @@ class Sessions:
 
 
 SESSIONS = f"""
-    WITH visit AS (SELECT household_id, basket_id, min(sold_at) AS came FROM transactions
+    WITH visit AS (SELECT household_id, basket_id, min(sold_at) AS came FROM visits
                    WHERE day BETWEEN ? AND ? GROUP BY household_id, basket_id),
     gap AS (SELECT *, came - lag(came) OVER (PARTITION BY household_id ORDER BY came, basket_id) AS since FROM visit),
     numbered AS (SELECT *, count(*) FILTER (WHERE since IS NULL OR since > INTERVAL {GAP} MINUTE)
@@ -127,7 +125,7 @@ def pattern(connection: duckdb.DuckDBPyConnection, span: Span) -> pd.DataFrame:
     """Visits by weekday (7 rows, Monday first) and hour (24 columns, 0 to 23) over the span."""
     frame = connection.execute(
         """SELECT isodow(sold_at) AS weekday, hour(sold_at) AS hour, count(DISTINCT basket_id) AS visits
-           FROM transactions WHERE day BETWEEN ? AND ? GROUP BY ALL""",
+           FROM visits WHERE day BETWEEN ? AND ? GROUP BY ALL""",
         [span.first, span.last],
     ).df()
     wide = frame.pivot_table(index="weekday", columns="hour", values="visits", aggfunc="sum")
@@ -143,7 +141,7 @@ def retention(connection: duckdb.DuckDBPyConnection, last_week: Span, weeks: int
     start = last_week.first - timedelta(days=7 * (weeks - 1))
     frame: pd.DataFrame = connection.execute(
         """
-        WITH active AS (SELECT DISTINCT household_id, CAST(date_trunc('week', day) AS DATE) AS week FROM transactions
+        WITH active AS (SELECT DISTINCT household_id, CAST(date_trunc('week', day) AS DATE) AS week FROM visits
                         WHERE day BETWEEN $start AND $last)
         SELECT a.week AS week_starting, count(*) AS households,
                if(a.week + 7 <= $monday, count(b.household_id) / count(*), NULL) AS next_week,
@@ -178,7 +176,7 @@ def stickiness(connection: duckdb.DuckDBPyConnection, last_week: Span) -> Sticki
         SELECT count(DISTINCT (household_id, day)) FILTER (WHERE day >= $monday)
                    / greatest(1, count(DISTINCT day) FILTER (WHERE day >= $monday)),
                count(DISTINCT household_id) FILTER (WHERE day >= $monday), count(DISTINCT household_id)
-        FROM transactions WHERE day BETWEEN $start AND $last""",
+        FROM visits WHERE day BETWEEN $start AND $last""",
         {"monday": last_week.first, "start": start, "last": last_week.last},
     ).fetchone() or (0, 0, 0)
     return Stickiness(float(row[0]), int(row[1]), int(row[2]))

@@ -28,14 +28,12 @@ RECORDED = ("lines", "baskets", "households", "new_households", "revenue", "rede
 def daily(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """One row a trading day: lines, baskets, households, new households, revenue (dollars), redemptions."""
     frame: pd.DataFrame = connection.execute("""
-        WITH first AS (SELECT household_id, min(day) AS day FROM transactions GROUP BY household_id),
+        WITH first AS (SELECT household_id, min(day) AS day FROM visits GROUP BY household_id),
         fresh AS (SELECT day, count(*) AS new_households FROM first GROUP BY day),
         redeemed AS (SELECT day, count(*) AS redemptions FROM redemptions GROUP BY day)
-        SELECT t.day, count(*) AS lines, count(DISTINCT basket_id) AS baskets,
-               count(DISTINCT household_id) AS households, coalesce(any_value(new_households), 0) AS new_households,
-               CAST(sum(sales_value) AS DOUBLE) AS revenue, coalesce(any_value(redemptions), 0) AS redemptions
-        FROM transactions t LEFT JOIN fresh USING (day) LEFT JOIN redeemed USING (day)
-        GROUP BY t.day ORDER BY t.day""").df()
+        SELECT day, lines, baskets, households, coalesce(new_households, 0) AS new_households,
+               CAST(revenue AS DOUBLE) AS revenue, coalesce(redemptions, 0) AS redemptions
+        FROM days LEFT JOIN fresh USING (day) LEFT JOIN redeemed USING (day) ORDER BY day""").df()
     return frame
 
 
@@ -44,9 +42,9 @@ def hours(connection: duckdb.DuckDBPyConnection, day: date, weeks: int = 8) -> p
     frame: pd.DataFrame = connection.execute(
         """
         WITH hour AS (SELECT unnest(range(24)) AS hour),
-        known AS (SELECT DISTINCT day FROM transactions
+        known AS (SELECT day FROM days
                   WHERE day < $day AND day >= $day - 7 * $weeks::INTEGER AND isodow(day) = isodow($day)),
-        counts AS (SELECT day, hour(sold_at) AS hour, count(*) AS lines FROM transactions
+        counts AS (SELECT day, hour(sold_at) AS hour, CAST(sum(lines) AS BIGINT) AS lines FROM visits
                    WHERE day = $day OR day IN (SELECT day FROM known) GROUP BY ALL),
         past AS (SELECT known.day, hour.hour, coalesce(lines, 0) AS lines
                  FROM known CROSS JOIN hour LEFT JOIN counts ON counts.day = known.day AND counts.hour = hour.hour)
@@ -170,8 +168,8 @@ def cohorts(connection: duckdb.DuckDBPyConnection, as_of: date, burn_in: date) -
     frame = connection.execute(
         """
         WITH first AS (SELECT household_id, date_trunc('month', min(day)) AS cohort
-                       FROM transactions GROUP BY household_id),
-        active AS (SELECT DISTINCT household_id, date_trunc('month', day) AS month FROM transactions)
+                       FROM visits GROUP BY household_id),
+        active AS (SELECT DISTINCT household_id, date_trunc('month', day) AS month FROM visits)
         SELECT CAST(cohort AS DATE) AS cohort, CAST(datediff('month', cohort, month) AS INTEGER) AS age,
                count(*) AS active
         FROM first JOIN active USING (household_id) WHERE cohort >= ? GROUP BY ALL ORDER BY ALL""",
@@ -202,6 +200,20 @@ def _month_end(cohort: pd.Timestamp, age: int) -> date:
 def active_households(connection: duckdb.DuckDBPyConnection, span: Span) -> int:
     """Households with at least one basket in the span."""
     row = connection.execute(
-        "SELECT count(DISTINCT household_id) FROM transactions WHERE day BETWEEN ? AND ?", [span.first, span.last]
+        "SELECT count(DISTINCT household_id) FROM visits WHERE day BETWEEN ? AND ?", [span.first, span.last]
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def active_every_week(connection: duckdb.DuckDBPyConnection, last: date, weeks: int) -> list[int]:
+    """Households with a basket in four weeks, for each of the `weeks` weeks' ends up to `last`, the oldest first."""
+    rows = connection.execute(
+        """
+        WITH seen AS (SELECT DISTINCT household_id, (CAST($last AS DATE) - day) // 7 AS week FROM visits
+                      WHERE day > CAST($last AS DATE) - 7 * (CAST($weeks AS INTEGER) + 3) AND day <= $last)
+        SELECT count(DISTINCT household_id)
+        FROM range($weeks) ends (week) LEFT JOIN seen ON seen.week BETWEEN ends.week AND ends.week + 3
+        GROUP BY ends.week ORDER BY ends.week DESC""",
+        {"last": last, "weeks": weeks},
+    ).fetchall()
+    return [int(row[0]) for row in rows]

@@ -1,7 +1,8 @@
 """Profit, from the till line up: list value - discounts = revenue; - goods - handling - clearing = profit.
 
-Every function takes a connection made by `runner.notebook.warehouse.connect`, whose view `lines` carries revenue,
-discount, list_value and goods in dollars. The cost of goods and the two rates of `Costs` are assumptions
+Every function takes a connection made by `runner.notebook.warehouse.connect`, whose views carry revenue, discount,
+list_value and goods in dollars: `lines` by till line; `sales` and `sales_by_day`, which are summed as far as the
+daybook has done so; and `visits`, who came when. The cost of goods and the two rates of `Costs` are assumptions
 (config/costs.yml); revenue and discounts are data. A coupon's face value is paid back by its manufacturer and stays in
 revenue; the retailer's match of it is a discount.
 """
@@ -76,34 +77,36 @@ class Total:
         return self.discount / self.list_value if self.list_value else float("nan")
 
 
-SUMS = """
+MONEY = """
     CAST(coalesce(sum(list_value), 0) AS DOUBLE) AS list_value, CAST(coalesce(sum(discount), 0) AS DOUBLE) AS discount,
-    CAST(coalesce(sum(revenue), 0) AS DOUBLE) AS revenue, CAST(coalesce(sum(goods), 0) AS DOUBLE) AS goods,
-    count(DISTINCT basket_id) AS baskets, count(DISTINCT household_id) AS households, count(*) AS lines
+    CAST(coalesce(sum(revenue), 0) AS DOUBLE) AS revenue, CAST(coalesce(sum(goods), 0) AS DOUBLE) AS goods
 """
 
 
 def total(connection: duckdb.DuckDBPyConnection, span: Span, costs: Costs) -> Total:
     """Profit and loss of a span of days; all zeros when nothing was sold."""
-    sums = connection.execute(f"SELECT {SUMS} FROM lines WHERE day BETWEEN ? AND ?", [span.first, span.last])
-    row = sums.df().iloc[0]
-    redeemed = _one(connection, "SELECT count(*) FROM redemptions WHERE day BETWEEN ? AND ?", span)
-    baskets = int(row["baskets"])
+    row = connection.execute(
+        f"""
+        SELECT money.*, baskets, households, redeemed
+        FROM (SELECT {MONEY}, coalesce(CAST(sum(lines) AS BIGINT), 0) AS lines
+              FROM sales_by_day WHERE day BETWEEN $first AND $last) money,
+             (SELECT count(DISTINCT basket_id) AS baskets, count(DISTINCT household_id) AS households
+              FROM visits WHERE day BETWEEN $first AND $last),
+             (SELECT count(*) AS redeemed FROM redemptions WHERE day BETWEEN $first AND $last)""",
+        {"first": span.first, "last": span.last},
+    ).fetchone()
+    list_value, discount, revenue, goods, lines, baskets, households, redeemed = row or (0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0)
     return Total(
-        list_value=float(row["list_value"]),
-        discount=float(row["discount"]),
-        revenue=float(row["revenue"]),
-        goods=float(row["goods"]),
+        list_value=list_value,
+        discount=discount,
+        revenue=revenue,
+        goods=goods,
         handling=baskets * costs.handling,
         clearing=redeemed * costs.clearing,
         baskets=baskets,
-        households=int(row["households"]),
-        lines=int(row["lines"]),
+        households=households,
+        lines=lines,
     )
-
-
-def _one(connection: duckdb.DuckDBPyConnection, sql: str, span: Span) -> int:
-    return int((connection.execute(sql, [span.first, span.last]).fetchone() or (0,))[0])
 
 
 def statement(totals: Mapping[str, Total]) -> pd.DataFrame:
@@ -125,9 +128,10 @@ def statement(totals: Mapping[str, Total]) -> pd.DataFrame:
 def daily(connection: duckdb.DuckDBPyConnection, costs: Costs) -> pd.DataFrame:
     """One row a trading day up to the as-of day: the sums of `Total` with margin and profit, in dollars."""
     frame = connection.execute(f"""
-        SELECT day, {SUMS}, any_value(redeemed) AS redeemed
-        FROM lines LEFT JOIN (SELECT day, count(*) AS redeemed FROM redemptions GROUP BY day) USING (day)
-        GROUP BY day ORDER BY day""").df()
+        SELECT money.*, baskets, households, lines, redeemed
+        FROM days JOIN (SELECT day, {MONEY} FROM sales_by_day GROUP BY day) money USING (day)
+             LEFT JOIN (SELECT day, count(*) AS redeemed FROM redemptions GROUP BY day) USING (day)
+        ORDER BY day""").df()
     margin = frame["revenue"] - frame["goods"]
     handling = frame["baskets"] * costs.handling
     clearing = frame["redeemed"].fillna(0) * costs.clearing
@@ -146,10 +150,8 @@ def by_department(connection: duckdb.DuckDBPyConnection, span: Span) -> pd.DataF
         WITH sums AS (
             SELECT department, sum(list_value) AS list_value, sum(discount) AS discount, sum(revenue) AS revenue,
                    sum(goods) AS goods, row_number() OVER (ORDER BY sum(revenue) DESC, department) AS place
-            FROM lines WHERE day BETWEEN ? AND ? GROUP BY department)
-        SELECT if(place <= {SHOWN_DEPARTMENTS}, department, 'OTHER') AS department,
-               CAST(sum(list_value) AS DOUBLE) AS list_value, CAST(sum(discount) AS DOUBLE) AS discount,
-               CAST(sum(revenue) AS DOUBLE) AS revenue, CAST(sum(goods) AS DOUBLE) AS goods
+            FROM sales_by_day WHERE day BETWEEN ? AND ? GROUP BY department)
+        SELECT if(place <= {SHOWN_DEPARTMENTS}, department, 'OTHER') AS department, {MONEY}
         FROM sums GROUP BY 1 ORDER BY min(place)""",
         [span.first, span.last],
     ).df()
@@ -167,14 +169,15 @@ def by_store_group(connection: duckdb.DuckDBPyConnection, span: Span) -> pd.Data
         f"""
         WITH size AS (
             SELECT store_id, count(DISTINCT basket_id) / any_value(weeks) AS weekly
-            FROM transactions, (SELECT greatest(1, least(13, (CAST($last AS DATE) - min(day) + 1) / 7)) AS weeks
-                                FROM transactions)
+            FROM visits, (SELECT greatest(1, least(13, (CAST($last AS DATE) - min(day) + 1) / 7)) AS weeks FROM days)
             WHERE day BETWEEN CAST($last AS DATE) - 90 AND $last GROUP BY store_id),
         grouped AS (
             SELECT store_id, CASE WHEN weekly >= {LARGE} THEN 'Large' WHEN weekly >= {MEDIUM} THEN 'Medium'
                                   ELSE 'Small' END AS store_group FROM size)
-        SELECT coalesce(store_group, 'Small') AS store_group, count(DISTINCT store_id) AS stores, {SUMS}
-        FROM lines LEFT JOIN grouped USING (store_id) WHERE day BETWEEN $first AND $last
+        SELECT coalesce(store_group, 'Small') AS store_group, count(DISTINCT store_id) AS stores, {MONEY},
+               count(DISTINCT basket_id) AS baskets, count(DISTINCT household_id) AS households,
+               CAST(sum(lines) AS BIGINT) AS lines
+        FROM sales LEFT JOIN grouped USING (store_id) WHERE day BETWEEN $first AND $last
         GROUP BY 1 ORDER BY 1""",
         {"first": span.first, "last": span.last},
     ).df()
@@ -234,7 +237,7 @@ def _departments(connection: duckdb.DuckDBPyConnection, now: Span, before: Span)
                CAST(coalesce(sum(list_value - goods) FILTER (WHERE day BETWEEN $a AND $b), 0) AS DOUBLE) AS full1,
                CAST(coalesce(sum(list_value) FILTER (WHERE day BETWEEN $c AND $d), 0) AS DOUBLE) AS list0,
                CAST(coalesce(sum(revenue - goods) FILTER (WHERE day BETWEEN $c AND $d), 0) AS DOUBLE) AS margin0
-        FROM lines GROUP BY department ORDER BY department""",
+        FROM sales_by_day GROUP BY department ORDER BY department""",
         {"a": now.first, "b": now.last, "c": before.first, "d": before.last},
     ).df()
     return frame

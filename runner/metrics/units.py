@@ -7,6 +7,7 @@ The comparison window has the same length and the same weekdays, in the weeks ju
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -53,29 +54,38 @@ def windows(span: Span, as_of: date) -> Windows:
     return Windows(now, now.back(back), now.back(2 * back), is_over=as_of >= span.last)
 
 
+#: What a unit earned in a window before, of its baskets; and its profit since the start.
+_EARNED = "sum(revenue - goods) FILTER ({then}) - $handling * count(*) FILTER ({then})"
+_PROFIT = "revenue - goods - baskets * $handling - coupons * $clearing - if(is_treated, $contact, 0)"
+_MOMENTS = """
+    if(is_treated, 'treated', 'control') AS arm, count(*) AS n, sum({y}) AS y, sum({y} * {y}) AS yy,
+    sum({x}) AS x, sum({x} * {x}) AS xx, sum({x} * {y}) AS xy
+"""
+
+
 def collect(connection: duckdb.DuckDBPyConnection, experiment: int, windows: Windows, costs: Costs) -> None:
     """Make the table `units`: one row a known household with its arm and, in dollars, its sums in each window.
 
     profit is after contacting (treated units, once); pre and placebo are the profits of the two windows before.
     """
-    now = windows.now
     connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TABLE units AS
-        WITH known AS (SELECT household_id FROM transactions WHERE day < $first GROUP BY household_id),
+        WITH known AS (SELECT household_id FROM visits WHERE day < $first GROUP BY household_id),
         treated AS (SELECT DISTINCT household_id FROM assignments WHERE experiment = $experiment),
+        basket AS (
+            SELECT household_id, basket_id,
+                   CASE WHEN day >= $first THEN 'now' WHEN day BETWEEN $pre_first AND $pre_last THEN 'pre'
+                        WHEN day <= $old_last THEN 'placebo' END AS time,
+                   sum(list_value) AS list_value, sum(discount) AS discount, sum(revenue) AS revenue,
+                   sum(goods) AS goods
+            FROM sales WHERE day BETWEEN $old_first AND $last GROUP BY ALL),
         sums AS (
-            SELECT household_id, sum(list_value) FILTER (WHERE day >= $first) AS list_value,
-                   sum(discount) FILTER (WHERE day >= $first) AS discount,
-                   sum(revenue) FILTER (WHERE day >= $first) AS revenue,
-                   sum(goods) FILTER (WHERE day >= $first) AS goods,
-                   count(DISTINCT basket_id) FILTER (WHERE day >= $first) AS baskets,
-                   sum(revenue - goods) FILTER (WHERE day BETWEEN $pre_first AND $pre_last)
-                     - $handling * count(DISTINCT basket_id) FILTER (WHERE day BETWEEN $pre_first AND $pre_last) AS pre,
-                   sum(revenue - goods) FILTER (WHERE day BETWEEN $old_first AND $old_last)
-                     - $handling * count(DISTINCT basket_id) FILTER (WHERE day BETWEEN $old_first AND $old_last)
-                     AS placebo
-            FROM lines WHERE day BETWEEN $old_first AND $last GROUP BY household_id),
+            SELECT household_id, sum(list_value) FILTER (time = 'now') AS list_value,
+                   sum(discount) FILTER (time = 'now') AS discount, sum(revenue) FILTER (time = 'now') AS revenue,
+                   sum(goods) FILTER (time = 'now') AS goods, count(*) FILTER (time = 'now') AS baskets,
+                   {_EARNED.format(then="time = 'pre'")} AS pre, {_EARNED.format(then="time = 'placebo'")} AS placebo
+            FROM basket GROUP BY household_id),
         redeemed AS (SELECT household_id, count(*) AS coupons FROM redemptions
                      WHERE day BETWEEN $first AND $last AND experiment = $experiment GROUP BY household_id),
         flat AS (
@@ -88,13 +98,12 @@ def collect(connection: duckdb.DuckDBPyConnection, experiment: int, windows: Win
             FROM known LEFT JOIN treated USING (household_id) LEFT JOIN sums USING (household_id)
                  LEFT JOIN redeemed USING (household_id))
         SELECT *, baskets * $handling AS handling, coupons * $clearing AS clearing,
-               if(is_treated, $contact, 0) AS contact,
-               revenue - goods - baskets * $handling - coupons * $clearing - if(is_treated, $contact, 0) AS profit
+               if(is_treated, $contact, 0) AS contact, {_PROFIT} AS profit
         FROM flat ORDER BY household_id""",
         {
             "experiment": experiment,
-            "first": now.first,
-            "last": now.last,
+            "first": windows.now.first,
+            "last": windows.now.last,
             "pre_first": windows.pre.first,
             "pre_last": windows.pre.last,
             "old_first": windows.placebo.first,
@@ -123,13 +132,64 @@ def moments(connection: duckdb.DuckDBPyConnection, outcome: str, before: str) ->
     known = {"profit", "pre", "placebo", "revenue", "baskets"}
     if not {outcome, before} <= known:
         raise ValueError(f"Moments are taken of {', '.join(sorted(known))}, not of {outcome!r} and {before!r}.")
-    frame = connection.execute(f"""
-        SELECT if(is_treated, 'treated', 'control') AS arm, count(*) AS n, sum({outcome}) AS y,
-               sum({outcome} * {outcome}) AS yy, sum({before}) AS x, sum({before} * {before}) AS xx,
-               sum({outcome} * {before}) AS xy
-        FROM units GROUP BY is_treated ORDER BY is_treated DESC""").df()
-    sums = frame.set_index("arm").astype(float)
-    return {str(arm): {str(name): float(value) for name, value in row.items()} for arm, row in sums.iterrows()}
+    sums = _MOMENTS.format(y=outcome, x=before)
+    found = connection.execute(f"SELECT {sums} FROM units GROUP BY is_treated ORDER BY is_treated DESC").fetchall()
+    return {arm: _named(sums) for arm, *sums in found}
+
+
+def _named(sums: Sequence[float]) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(("n", "y", "yy", "x", "xx", "xy"), sums, strict=True)}
+
+
+def looks(
+    connection: duckdb.DuckDBPyConnection, experiment: Experiment, days: Sequence[date], costs: Costs
+) -> dict[date, dict[str, dict[str, float]]]:
+    """By day and arm: the `moments` of profit and pre as they were on those days, the lines being read once.
+
+    Needs the table `units`, which `collect` makes: who is known and who is treated is the same on every day. Raises
+    ValueError on a day before the experiment's start.
+    """
+    every = (windows(experiment.span, day) for day in days)
+    seen = list({one.now.last: one for one in every}.values())  # a day after the end is that of the end
+    rows = [f"(DATE '{one.now.last}', DATE '{one.pre.first}', DATE '{one.pre.last}')" for one in seen]
+    found = connection.execute(
+        f"""
+        WITH look (last, pre_first, pre_last) AS (VALUES {", ".join(rows)}),
+        basket AS (
+            SELECT household_id, basket_id, day, day >= $first AS is_now, sum(revenue) AS revenue, sum(goods) AS goods
+            FROM sales WHERE day BETWEEN $begin AND $end GROUP BY ALL),
+        seen AS (
+            SELECT last, household_id, basket_id, is_now, sum(revenue) AS revenue, sum(goods) AS goods
+            FROM basket JOIN look ON is_now AND day <= last OR day BETWEEN pre_first AND pre_last GROUP BY ALL),
+        sums AS (
+            SELECT last, household_id, sum(revenue) FILTER (is_now) AS revenue, sum(goods) FILTER (is_now) AS goods,
+                   count(*) FILTER (is_now) AS baskets, {_EARNED.format(then="NOT is_now")} AS pre
+            FROM seen GROUP BY ALL),
+        redeemed AS (SELECT last, household_id, count(*) AS coupons FROM redemptions JOIN look ON day <= last
+                     WHERE day >= $first AND experiment = $experiment GROUP BY ALL),
+        flat AS (
+            SELECT last, is_treated, CAST(coalesce(sums.revenue, 0) AS DOUBLE) AS revenue,
+                   CAST(coalesce(sums.goods, 0) AS DOUBLE) AS goods, coalesce(sums.baskets, 0) AS baskets,
+                   coalesce(redeemed.coupons, 0) AS coupons, CAST(coalesce(sums.pre, 0) AS DOUBLE) AS pre
+            FROM units CROSS JOIN look LEFT JOIN sums USING (last, household_id)
+                 LEFT JOIN redeemed USING (last, household_id)),
+        unit AS (SELECT last, is_treated, pre, {_PROFIT} AS profit FROM flat)
+        SELECT last, {_MOMENTS.format(y="profit", x="pre")}
+        FROM unit GROUP BY last, is_treated ORDER BY last, is_treated DESC""",
+        {
+            "experiment": experiment.number,
+            "first": experiment.span.first,
+            "begin": min(one.pre.first for one in seen),
+            "end": max(one.now.last for one in seen),
+            "handling": costs.handling,
+            "clearing": costs.clearing,
+            "contact": costs.contact,
+        },
+    ).fetchall()
+    by_day: dict[date, dict[str, dict[str, float]]] = {one.now.last: {} for one in seen}
+    for last, arm, *sums in found:
+        by_day[last][arm] = _named(sums)
+    return by_day
 
 
 def deciles(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
@@ -149,10 +209,9 @@ def baskets(connection: duckdb.DuckDBPyConnection, span: Span, costs: Costs) -> 
     frame: pd.DataFrame = connection.execute(
         """
         WITH basket AS (
-            SELECT basket_id, any_value(is_treated) AS is_treated, CAST(sum(l.list_value) AS DOUBLE) AS list_value,
-                   CAST(sum(l.discount) AS DOUBLE) AS discount, CAST(sum(l.revenue) AS DOUBLE) AS revenue,
-                   CAST(sum(l.goods) AS DOUBLE) AS goods, count(*) AS lines
-            FROM lines l JOIN units USING (household_id) WHERE day BETWEEN ? AND ? GROUP BY basket_id)
+            SELECT basket_id, any_value(is_treated) AS is_treated, sum(l.list_value) AS list_value,
+                   sum(l.discount) AS discount, sum(l.revenue) AS revenue, sum(l.goods) AS goods, sum(l.lines) AS lines
+            FROM sales l JOIN units USING (household_id) WHERE day BETWEEN ? AND ? GROUP BY basket_id)
         SELECT if(is_treated, 'Treated', 'Not treated') AS arm, count(*) AS baskets, avg(lines) AS lines,
                avg(list_value) AS list_value, avg(discount) AS discount, avg(revenue) AS revenue, avg(goods) AS goods,
                avg(revenue - goods) - ? AS profit,
@@ -171,10 +230,9 @@ def daily(connection: duckdb.DuckDBPyConnection, first: date, last: date, costs:
     days = pd.DataFrame({"day": pd.date_range(first, last)})
     frame = connection.execute(
         """
-        SELECT day, is_treated, sum(margin) - ? * count(*) AS profit
-        FROM (SELECT day, basket_id, any_value(is_treated) AS is_treated,
-                     CAST(sum(l.revenue - l.goods) AS DOUBLE) AS margin
-              FROM lines l JOIN units USING (household_id) WHERE day BETWEEN ? AND ? GROUP BY day, basket_id)
+        SELECT day, is_treated, CAST(sum(margin) AS DOUBLE) - ? * count(*) AS profit
+        FROM (SELECT day, basket_id, any_value(is_treated) AS is_treated, sum(l.revenue - l.goods) AS margin
+              FROM sales l JOIN units USING (household_id) WHERE day BETWEEN ? AND ? GROUP BY day, basket_id)
         GROUP BY day, is_treated""",
         [costs.handling, first, last],
     ).df()

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_rgba
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure as Canvas
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.rcsetup import cycler
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import Formatter
+from matplotlib.transforms import Affine2D
+from numpy.typing import ArrayLike, NDArray
 
+from runner.notebook import drawing
 from runner.notebook.figures import MINUS, shown, signed
 
+DPI = 160  # of the PNG
 FULL, HALF = 6.9, 3.35  # inches: the text width of a page, and half of it less the gutter
 INK, MUTED, GRID = "#1c2733", "#5d6b7a", "#e3e8ee"
 NAVY, TEAL, RUST, GOLD, SKY, PLUM = "#16324f", "#0f766e", "#c2410c", "#b7892b", "#7aa6c9", "#7c4d79"
@@ -28,7 +34,7 @@ CYCLE = (NAVY, RUST, TEAL, GOLD, SKY, PLUM)
 #: Band of what is usual, behind a series.
 BAND = "#dbe6f0"
 
-FONTS = Path(__file__).resolve().parents[2] / "templates" / "fonts"
+FONTS = FilePath(__file__).resolve().parents[2] / "templates" / "fonts"
 
 STYLE: dict[Any, Any] = {  # matplotlib's stubs list the keys one by one
     "figure.facecolor": "white",
@@ -37,6 +43,7 @@ STYLE: dict[Any, Any] = {  # matplotlib's stubs list the keys one by one
     "axes.titlesize": 8,
     "axes.titleweight": "medium",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else each look at a panel works out anew how high its title lies
     "axes.labelsize": 7.5,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": "#9aa7b4",
@@ -125,19 +132,19 @@ def _decimals(ticks: Sequence[float]) -> int:
     return next((n for n in range(4) if all(abs(round(tick, n) - tick) < 1e-6 for tick in ticks)), 4)
 
 
+def pictures(chart: Canvas, dpi: int = DPI) -> tuple[str, bytes]:
+    """The chart as SVG text and, for mail and for programs that draw no SVG, as PNG bytes; the same bytes each time."""
+    return drawing.draw(chart, dpi)
+
+
 def svg(chart: Canvas) -> str:
-    """The chart as SVG text without a date, so that the same chart has the same bytes."""
-    out = io.StringIO()
-    FigureCanvasSVG(chart).print_svg(out, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    return out.getvalue()
+    """The chart as SVG text alone."""
+    return pictures(chart)[0]
 
 
-def png(chart: Canvas, dpi: int = 160) -> bytes:
-    """The chart as PNG bytes, for mail and for programs that draw no SVG."""
-    out = io.BytesIO()
-    chart.set_dpi(dpi)
-    FigureCanvasAgg(chart).print_png(out, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    return out.getvalue()
+def png(chart: Canvas, dpi: int = DPI) -> bytes:
+    """The chart as PNG bytes alone."""
+    return pictures(chart, dpi)[1]
 
 
 def is_blank(chart: Canvas) -> bool:
@@ -154,6 +161,73 @@ def days(axis: Axes) -> None:
     formatter.zero_formats = ["", "%Y", "%-d %b", "%-d %b", "%H:%M", "%H:%M"]
     formatter.show_offset = False
     axis.xaxis.set_major_formatter(formatter)
+
+
+def bars(  # noqa: PLR0913  each is one thing that the reader sees
+    axis: Axes,
+    places: ArrayLike,
+    lengths: ArrayLike,
+    color: str,
+    *,
+    width: float = 0.8,
+    label: str = "",
+    sideways: bool = False,
+) -> None:
+    """Bars of one colour from zero, `width` wide and centred at their places (numbers, days or names).
+
+    They look like those of `axis.bar`, or `axis.barh` when they lie `sideways`, but are one shape: a chart of fifty
+    days is drawn ten times as fast.
+    """
+    along: Any = axis.yaxis if sideways else axis.xaxis
+    along.update_units(places)
+    middles, ends = np.asarray(along.convert_units(places), np.float64), np.asarray(lengths, np.float64)
+    drawn = np.isfinite(middles) & np.isfinite(ends)
+    x, y = middles[drawn] + np.array([[-1], [-1], [1], [1], [-1]]) * width / 2, ends[drawn]
+    corners = np.stack([x, np.stack([0 * y, y, y, 0 * y, 0 * y])], axis=-1).swapaxes(0, 1).reshape(-1, 2)
+    codes = np.tile([Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY], len(y))
+    path = Path(corners[:, ::-1] if sideways else corners, codes)
+    shape = PathPatch(path, color=color, linewidth=0, label=label or "_nolegend_")
+    (shape.sticky_edges.x if sideways else shape.sticky_edges.y).append(0)
+    axis.add_patch(shape)
+    axis.autoscale_view()
+
+
+def numbers(axis: Axes, grid: NDArray[Any], colors: Sequence[str], size: float = 6.5) -> None:
+    """A number in each cell of a heat map that `axis.imshow` draws; a colour for each, row by row; `size` in points.
+
+    They look like those of `axis.text`, but each number is drawn once, wherever it stands.
+    """
+    cells: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for ((row, column), value), color in zip(np.ndenumerate(grid), colors, strict=True):
+        cells.setdefault((f"{value}", color), []).append((column, row))
+    axis.add_artist(_Numbers(cells, size))
+
+
+class _Numbers(Artist):
+    """Texts, each in one colour at many places."""
+
+    def __init__(self, cells: Mapping[tuple[str, str], Sequence[tuple[int, int]]], size: float) -> None:
+        super().__init__()
+        self._cells, self._size = cells, size
+        self.set_zorder(3)
+        self.set_in_layout(False)  # they lie inside the map
+
+    def draw(self, renderer: Any) -> None:
+        """Set each text as a mark at its places."""
+        scale, data = Affine2D().scale(renderer.points_to_pixels(1)), self.get_transform()
+        for (text, color), places in self._cells.items():
+            gc = renderer.new_gc()
+            gc.set_linewidth(0)
+            renderer.draw_markers(gc, _outline(text, self._size), scale, Path(places), data, to_rgba(color))
+            gc.restore()
+
+
+@cache
+def _outline(text: str, size: float) -> Path:
+    """A text's outline in points about its middle."""
+    drawn = TextPath((0, 0), text, size=size, prop=FontProperties(family=family()))
+    middle = drawn.get_extents().get_points().mean(axis=0)
+    return Path(drawn.vertices - middle, drawn.codes)
 
 
 def waterfall(axis: Axes, start: tuple[str, float], steps: dict[str, float], end: tuple[str, float], unit: str) -> None:

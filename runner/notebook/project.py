@@ -11,6 +11,7 @@ import yaml
 
 from runner.errors import ConfigError
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SIGN = Path("config") / "pipelines.yml"
 
 
@@ -28,16 +29,21 @@ def find(start: Path) -> Path:
 
 def read(project: Path, name: str) -> Mapping[str, Any]:
     """A file of config/ as a mapping. Raises ConfigError when it is missing, is not YAML or is no mapping."""
-    path = project / "config" / name
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parsed((project / "config" / name).read_text(encoding="utf-8"), name)
     except FileNotFoundError as error:
         raise ConfigError(f"config/{name} is not there.", "Copy it from the shipped project.") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config/{name} is not YAML: {error}.", "Correct the line named.") from error
     if not isinstance(data, dict):
         raise ConfigError(f"config/{name} is not a mapping.", "Its top level is `key: value` lines.")
     return data
+
+
+def parsed(text: str, name: str) -> Any:
+    """The data of a file of config/. Raises ConfigError that names the file when it is not YAML."""
+    try:
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - it is the safe one, by libyaml where that is there
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config/{name} is not YAML: {error}.", "Correct the line named.") from error
 
 
 def sha256(path: Path) -> str:

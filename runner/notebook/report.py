@@ -20,14 +20,13 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import scrapbook
 from IPython.display import display
 from matplotlib.figure import Figure as Canvas
 
 from runner.errors import ReportStopped, Trouble
 from runner.metrics.outliers import Band
 from runner.metrics.periods import Span
-from runner.model import BLOCK_MIME, Figure, Finding, Level
+from runner.model import BLOCK_MIME, SCRAP_MIME, Figure, Finding, Level
 from runner.notebook import bands, charts, contracts, figures, project, tables, warehouse
 from runner.notebook.figures import Prior, day_text
 
@@ -49,6 +48,7 @@ class Report:
         self.project = project.find(folder or Path(os.environ.get("RUNNER_PROJECT", ".")))
         self.figures: dict[str, Figure] = {}
         self.findings: list[Finding] = []
+        self._is_drawing = False
         charts.use()
 
     # reading
@@ -71,9 +71,9 @@ class Report:
     @cached_property
     def warehouse(self) -> duckdb.DuckDBPyConnection:
         """The warehouse as it stood at the end of the as-of day; nothing in it can be changed."""
-        place = Path(self.settings.get("warehouse", warehouse.PLACE))
-        path = warehouse.prepare(self.project, place)
-        return warehouse.connect(path, self.as_of, dict(self.costs["goods"]))
+        place, limits = Path(self.settings.get("warehouse", warehouse.PLACE)), warehouse.Limits.of(self.settings)
+        path = warehouse.prepare(self.project, place, limits)
+        return warehouse.connect(path, self.as_of, dict(self.costs["goods"]), limits)
 
     def csv(self, place: str) -> pd.DataFrame:
         """A CSV file of the project as a frame; it is listed among the report's sources."""
@@ -170,7 +170,7 @@ class Report:
         wanted = day or self.as_of
         self._require_open(wanted)
         lines, last = self.warehouse.execute(
-            "SELECT count(*) FILTER (WHERE day = ?), max(day) FROM transactions", [wanted]
+            "SELECT coalesce(CAST(sum(lines) FILTER (WHERE day = ?) AS BIGINT), 0), max(day) FROM days", [wanted]
         ).fetchone() or (0, None)
         known = f"its last day is {day_text(last)}" if last else "it holds none up to then"
         up_to = f"Choose an as-of date up to {last}" if last else "Choose a later as-of date"
@@ -206,7 +206,7 @@ class Report:
     @cached_property
     def first_day(self) -> date:
         """The first day of the data."""
-        row = self.warehouse.execute("SELECT min(day) FROM transactions").fetchone()
+        row = self.warehouse.execute("SELECT min(day) FROM days").fetchone()
         return row[0] if row and row[0] else self.as_of
 
     # showing
@@ -266,11 +266,19 @@ class Report:
             raise ValueError(f"The chart {name!r} is empty; say so in words instead of showing it.")
         if not alt.strip():
             raise ValueError(f"The chart {name!r} has no alt text; say what it shows in a sentence.")
+        self._end_reading()
         block = {"type": "chart", "name": name, "title": title, "alt": alt, "caption": caption, "half": half}
-        pictures = {"image/svg+xml": charts.svg(chart), "image/png": base64.b64encode(charts.png(chart)).decode()}
+        svg, png = charts.pictures(chart)
+        pictures = {"image/svg+xml": svg, "image/png": base64.b64encode(png).decode()}
         metadata = {kind: {"alt": alt} for kind in pictures}
         text = f"[chart] {title}. {alt}"
         _show({BLOCK_MIME: block, **pictures, "text/plain": text}, metadata)
+
+    def _end_reading(self) -> None:
+        """Before the first chart, which takes memory of its own: many kernels read and draw side by side."""
+        if not self._is_drawing and "warehouse" in self.__dict__:
+            warehouse.rest(self.warehouse)
+        self._is_drawing = True
 
     def show_bands(self, found: Mapping[str, Band], metrics: Mapping[str, bands.Metric], main: str) -> None:
         """The chart of one metric in its usual range, and the table of all that are watched."""
@@ -380,8 +388,9 @@ def _tell(name: str, data: Mapping[str, Any]) -> None:
 
 
 def _glue(name: str, data: Mapping[str, Any]) -> None:
-    """Hand a scrap over in the executed notebook; scrapbook shows nothing of it."""
-    scrapbook.glue(name, dict(data), encoder="json")
+    """Hand a scrap over in the executed notebook, as `scrapbook.glue` does; no front end shows anything of it."""
+    scrap = {"name": name, "data": dict(data), "encoder": "json", "version": 1}
+    _show({SCRAP_MIME: scrap}, {"scrapbook": {"name": name, "data": True, "display": False}})
 
 
 def _block(block: Mapping[str, Any], text: str, html: str) -> None:

@@ -32,20 +32,17 @@ def block(frame: pd.DataFrame, name: str, caption: str, layout: Layout) -> dict[
     if unknown:
         raise ValueError(f"The table {name!r} has no column {unknown[0]!r}; it has {', '.join(map(str, frame))}.")
     units = {column: layout.units.get(str(column)) or _unit(frame[column]) for column in frame}
+    rows = list(zip(*(frame[column].astype(object).tolist() for column in frame), strict=True))
     return {
         "type": "table",
         "name": name,
         "caption": caption,
         "columns": [_column(str(column), units[column], layout.labels) for column in frame],
-        "rows": [[shown(cell, units[c]) for c, cell in zip(frame, row, strict=True)] for row in _rows(frame)],
-        "values": [[plain(cell) for cell in row] for row in _rows(frame)],
+        "rows": [[shown(cell, unit) for unit, cell in zip(units.values(), row, strict=True)] for row in rows],
+        "values": [[plain(cell) for cell in row] for row in rows],
         "total": layout.total,
         "header_column": True,
     }
-
-
-def _rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
-    return list(frame.astype(object).itertuples(index=False, name=None))
 
 
 def _unit(column: pd.Series[Any]) -> str:

