@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup run test check golden lock clean
+.PHONY: help setup run test check bench soak golden lock clean
 
 help:          ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -18,6 +18,7 @@ setup: .venv/.installed  ## the virtual environment, from the lock file
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/runner kernel >/dev/null
 	@touch $@
 
 run: setup     ## five finished reports for one day (AS_OF=2017-11-15), and where they lie
@@ -30,6 +31,12 @@ check: setup   ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: setup   ## ours beside the usual way, with every target: reports/bench, in about 25 minutes
+	$(BIN)/python -m tests.bench
+
+soak: setup    ## 500 warm reports in one process: nothing may grow, in about eight minutes
+	$(BIN)/python -m tests.soak --runs 500
 
 golden: setup  ## run the notebooks by hand, as JupyterLab would, and store their outputs normalised
 	$(BIN)/runner run daily_growth --as-of $(AS_OF) --no-deliver

@@ -15,9 +15,10 @@ A map of this folder, from the top floor down; imports run this way only::
     plan/        the management plan: deadlines, rota, incidents, runbooks, duties; pure
     metrics/     the arithmetic, unit-tested
     config/      config/*.yml -> frozen objects
+    warm/        processes forked from a parent that has all imported
     model.py     the frozen objects everyone speaks in
     errors.py    the error tree
-    light.py     nbformat without its slowest import
+    light.py     nbformat and holidays without their slowest imports
 """
 
 __version__ = "0.1.0"

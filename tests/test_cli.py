@@ -6,17 +6,22 @@ import json
 import os
 import pty
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from runner.ledger import Ledger
+from runner.ledger import Ledger, incidents
 from runner.model import Status
+from runner.plan.incidents import opened
 from tests.small_projects import change, finished, mails, of_project, project, reports, runner, start
 
+ROOT = Path(__file__).resolve().parents[1]
 DAY = "2017-11-15"
 HEAVY = ("papermill", "nbformat", "pandas", "sqlalchemy", "rich.progress", "yaml", "psutil")
 
@@ -35,6 +40,62 @@ def test_help_is_there_for_every_command_and_imports_nothing_heavy(tmp_path):
         assert "Usage:" in text
     assert "--as-of DATE" in runner(tmp_path, "run", "--help")[1]
     assert runner(tmp_path, "--version")[1].startswith("runner 0.")
+
+
+#: What makes reports, and takes a second to import.
+MAKERS = (
+    *("pandas", "pyarrow", "matplotlib", "numpy", "duckdb", "scipy", "papermill", "nbclient", "nbconvert", "IPython"),
+    *("typst", "scrapbook", "pandera", "ziamath", "apprise"),
+)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """The shipped project as it is once a question has been asked: its warehouse is built, and an incident is open."""
+    folder = tmp_path_factory.mktemp("shipped")
+    for name in ("config", "notebooks", "templates"):
+        shutil.copytree(ROOT / name, folder / name)
+    assert runner(folder, "due", "--from", "2017-10-30")[0] == 0
+    ledger = Ledger.open(folder / "reports/ledger.sqlite")
+    with ledger.write() as tx:
+        incidents.keep(tx, opened("daily_growth", DAY, datetime(2017, 11, 16, 17, tzinfo=UTC)), [], datetime.now(UTC))
+    ledger.close()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        ("--help", (*MAKERS, "nbformat", "sqlalchemy", "pydantic")),
+        ("--version", (*MAKERS, "nbformat", "sqlalchemy", "pydantic")),
+        ("oncall", (*MAKERS, "nbformat", "jinja2", "holidays.countries.france")),
+        ("oncall --at 2017-11-24T08:00 --explain", (*MAKERS, "nbformat", "jinja2")),
+        ("due --from 2017-10-30", (*MAKERS, "nbformat", "jinja2", "holidays.countries.france")),
+        ("status --now 2017-11-17T08:40", (*MAKERS, "nbformat", "jinja2")),
+        ("incidents", (*MAKERS, "nbformat", "jinja2")),
+        ("ack 1 --by engineer_a --now 2017-11-17T08:40", (*MAKERS, "nbformat", "jinja2")),
+        ("duties --now 2017-11-17T08:40", (*MAKERS, "nbformat")),
+        ("check", MAKERS),  # it reads the notebooks
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_question_imports_nothing_that_makes_reports(shipped, words, heavy):
+    """Neither what computes, nor what executes, nor what draws: whoever asks who is on call waits for no chart."""
+    code = (
+        f"import sys, runner.cli; sys.argv = ['runner', '--project', {str(shipped)!r}, *{words.split()!r}]\n"
+        f"try: runner.cli.main()\nfinally: print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.endswith("[]\n")
+    assert len(done.stdout.splitlines()) > 1
+
+
+def test_due_knows_the_experiments_without_the_database(shipped):
+    """As it did when it asked the database."""
+    _, out, _ = runner(shipped, "due", "--from", "2017-10-30", "--to", "2017-10-31", "--json")
+    found = [row for row in map(json.loads, out.splitlines()) if row["pipeline"] == "unit_profit"]
+    assert [(row["experiment"], row["starts_at"]) for row in found] == [("18", "2017-10-30T14:00:00+00:00")]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from runner.errors import CellFailed, DeadlinePassed, Interrupted, KernelDied, ReportStopped
 from runner.report import notebooks
 from runner.report.execute import BANNER, NOT_RUN, Request, Stop, execute
-from runner.report.processes import marked
+from runner.warm.processes import marked
 from tests.small_projects import NOTEBOOKS, living
 
 

@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from runner.report import processes
+from runner.warm import processes
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
@@ -86,7 +86,7 @@ def test_an_orphan_comes_back_to_the_process_that_adopts():
     """A double fork with a session of its own ends up below the adopting process, where it is found."""
     code = f"""
 import os, subprocess, sys, psutil
-from runner.report import processes
+from runner.warm import processes
 processes.adopt_orphans()
 hide = "import os; os.setsid(); os.fork() and os._exit(0); " + {SLEEP!r}
 grandchild = subprocess.Popen([sys.executable, "-c", hide], env={{}}, stdout=subprocess.PIPE, text=True)

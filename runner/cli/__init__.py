@@ -13,9 +13,10 @@ A map of this folder::
     runs.py      cancel, logs, approve, backfill, prune
     service.py   tick, serve, watch
     drill.py     drill
+    kernel.py    kernel
 """
 
-from runner.cli import drill, plan, reports, rota, runs, service
+from runner.cli import drill, kernel, plan, reports, rota, runs, service
 from runner.cli.base import app, main
 
-__all__ = ["app", "drill", "main", "plan", "reports", "rota", "runs", "service"]
+__all__ = ["app", "drill", "kernel", "main", "plan", "reports", "rota", "runs", "service"]

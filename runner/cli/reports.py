@@ -12,7 +12,12 @@ import typer
 from runner.cli.base import EXITS, AsJson, AsOf, Now, app, called, instant_of, load
 from runner.errors import UsageError
 
+Every = Annotated[bool, typer.Option("--every-experiment", help="Each experiment that has begun by the day.")]
+
 RUN = """Make one report, or with --all every one, for a day.
+
+With --every-experiment the report of each experiment that has begun by the day, as many at once as `runs_at_once` in
+config/settings.yml says; one that fails or hangs holds none of the others.
 
 A report made before from the very same code, parameters, data and environment is not made again.
 
@@ -21,6 +26,7 @@ Examples:
   runner run aggregate_profit --as-of 2017-11-15
   runner run unit_profit --experiment 13 --as-of 2017-09-24
   runner run --all --as-of 2017-11-15
+  runner run unit_profit --every-experiment --as-of 2017-11-15
 """
 
 
@@ -31,6 +37,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - the options of one command
     as_of: AsOf = "",
     everything: Annotated[bool, typer.Option("--all", help="Every pipeline, inputs first.")] = False,  # noqa: FBT002
     experiment: Annotated[str, typer.Option(metavar="ID", help="The experiment reported.")] = "",
+    every_experiment: Every = False,  # noqa: FBT002
     parameter: Annotated[
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of the notebook. Repeatable."),
@@ -46,7 +53,8 @@ def run_command(  # noqa: PLR0913, PLR0917 - the options of one command
         raise UsageError("Name one pipeline, or say --all.", "For example: runner run --all --as-of 2017-11-15")
     if not as_of:
         raise UsageError("Which day is reported?", "Say it with --as-of, for example --as-of 2017-11-15.")
-    wish = reports.Wish(pipeline, as_of, experiment or None, _texts(parameter or []), again, not no_deliver)
+    texts = _texts(parameter or [])
+    wish = reports.Wish(pipeline, as_of, experiment or None, texts, again, not no_deliver, every_experiment)
     raise typer.Exit(reports.run(load(context), wish, as_json=as_json))
 
 

@@ -75,7 +75,8 @@ def prune_command(
 BACKFILL = """Make the reports of a span that the calendar promised, oldest first, each after its inputs.
 
 The days are those of `runner run --as-of`; both are included. What is there already from the same inputs is not made
-again. Readers get nothing unless --deliver is said.
+again. As many are made at once as `runs_at_once` in config/settings.yml says; one that fails or hangs holds only its
+own place. Readers get nothing unless --deliver is said.
 
 \b
 Examples:

@@ -3,7 +3,8 @@
 A map of this folder::
 
     reports.py   run, list
-    making.py    reports side by side, each after its inputs
+    making.py    reports side by side, each ending by itself
+    turns.py     whose turn it is: each after its inputs, at most so many at once
     runs.py      cancel, approve
     logs.py      logs
     backfill.py  backfill
@@ -18,5 +19,6 @@ A map of this folder::
     rota.py      oncall
     swaps.py     swap
     service.py   tick, serve, watch
+    kernel.py    kernel
     signals.py   Ctrl-C and SIGTERM
 """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.commands.making import Tell, make_all, worst
+from runner.commands.making import make_all, refuse, told_on, warm_up, worst
 from runner.commands.signals import heard
 from runner.config import Pipeline, Project
 from runner.errors import UsageError
@@ -18,10 +18,10 @@ from runner.plan.calendar import instant
 from runner.plan.deadlines import Deadline, Timetable, deadlines_of, input_of
 from runner.report import shelf
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job, check
+from runner.report.produce import Clock, Ctx, Job
 from runner.scheduler.begins import begins_of
 from runner.scheduler.office import timetable_of
-from runner.screen import Screen, screen_for
+from runner.screen import screen_for
 
 #: No promise is longer: what is reported as of a day is due by then.
 _LONGEST = timedelta(days=40)
@@ -133,10 +133,10 @@ def _make(  # noqa: PLR0913 - what one command works with
     clock = Clock(now)
     with screen_for(as_json=as_json, total=len(jobs)) as screen, heard(Stop()) as stop:
         ctx = Ctx(project, ledger, clock, stop, screen.step)
-        for job in jobs:
-            check(job, ctx)
+        refuse(jobs, ctx)
+        warm_up(jobs, ctx)
         shelf.tidy(project, ledger, clock.now())
-        made = make_all(jobs, ctx, _machine(screen) if as_json else _person(screen))
+        made = make_all(jobs, ctx, told_on(screen, jobs, as_json=as_json))
         screen.summary(made)
     return worst(made, stop)
 
@@ -147,19 +147,3 @@ def _jobs(members: Iterable[Deadline], project: Project, wish: Wish) -> Iterator
         deliver = wish.deliver and member.pipeline == wish.pipeline
         pipeline = project.pipelines[member.pipeline]
         yield Job(pipeline, member.as_of.isoformat(), member.experiment, deliver=deliver)
-
-
-def _person(screen: Screen) -> Tell:
-    """Several of one pipeline are under way at once: a person sees each with its day."""
-    return Tell(
-        lambda job, step: screen.step(replace(step, pipeline=f"{step.pipeline} {job.as_of}")),
-        lambda job, made: screen.made(replace(made, pipeline=f"{made.pipeline} {job.as_of}")),
-    )
-
-
-def _machine(screen: Screen) -> Tell:
-    """A program gets the pipeline's name as it is, and the day beside it."""
-    return Tell(
-        lambda job, step: screen.line({"event": "step", **vars(step), "as_of": job.as_of}, ""),
-        lambda _, made: screen.made(made),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,14 +18,16 @@ from runner.plan.calendar import instant, local_day
 from runner.plan.deadlines import Deadline, Timetable, all_deadlines
 from runner.plan.forecast import words
 from runner.plan.incidents import Incident
-from runner.plan.oncall import Rota, Shift
-from runner.scheduler import planning, roster, telling
+from runner.plan.oncall import Shift
+from runner.scheduler import planning, roster, work
 from runner.scheduler.begins import begins_of
+from runner.scheduler.circumstances import circumstances
 from runner.scheduler.letters import name_of
 from runner.scheduler.office import Office, timetable_of
 from runner.scheduler.opening import onlooker
 from runner.scheduler.roster import WATERMARK
 from runner.scheduler.sightings import sight
+from runner.scheduler.work import Inputs
 from runner.screen import screen_for
 
 #: A scheduler that has not looked for so long is not there.
@@ -100,13 +103,13 @@ def status(project: Project, now: datetime, *, as_json: bool) -> int:
         standing = _standing(tx, office, now)
         warnings = _warnings(tx, office, now)
         duties = [incident for key, incident in incidents.opened(tx).items() if key[0].startswith("duty:")]
-        rota = roster.rota_of(tx, project)
+        shift = _shift(tx, project, now)
     ledger.close()
     screen = screen_for(as_json=as_json, total=0)
     if as_json:
         screen.table([_standing_plain(item, now) for item in standing], ())
         return 0
-    for text in (*_on_call(office, rota.at(now) if rota else None), *(f"! {text}" for text in warnings)):
+    for text in (*_on_call(office, shift), *(f"! {text}" for text in warnings)):
         screen.say(text)
     for incident in duties:
         screen.say(f"! Incident {incident.number}: {incident.sentence}")
@@ -141,10 +144,9 @@ def _standing(tx: sa.Connection, office: Office, now: datetime) -> list[Standing
     first = Span(since.at, span.last) if since and since.at and since.at > span.first else span
     owed = {deadline.key: Owed(deadline) for deadline in _promised(project, office.timetable(), first)} | known
     older = [item for item in deadlines.begun(tx, now) if item.deadline.due_at < span.first]
-    open_ = incidents.opened(tx)
-    rota = roster.rota_of(tx, project)
     everything = [*older, *sorted(owed.values(), key=lambda item: (item.deadline.due_at, item.key))]
-    return [_stand(tx, office, item, _Look(now, rota, open_.get(item.key))) for item in everything]
+    look = _Look(now, _shift(tx, project, now), incidents.opened(tx), work.inputs_of(tx, office, everything))
+    return [_stand(office, item, look) for item in everything]
 
 
 _MIDNIGHT = datetime.min.time()
@@ -152,29 +154,37 @@ _MIDNIGHT = datetime.min.time()
 
 @dataclass(frozen=True)
 class _Look:
+    """The instant, who is on call at it, every open incident, and the inputs of all that is looked at."""
+
     now: datetime
-    rota: Rota | None
-    incident: Incident | None
+    shift: Shift | None
+    incidents: Mapping[tuple[str, str], Incident]
+    inputs: Inputs
 
 
-def _stand(tx: sa.Connection, office: Office, owed: Owed, look: _Look) -> Standing:
-    pipeline = office.project.pipelines.get(owed.deadline.pipeline)
-    who = _responsible(office.project, pipeline, look)
+def _shift(tx: sa.Connection, project: Project, now: datetime) -> Shift | None:
+    rota = roster.rota_of(tx, project, now - roster.RECENT)
+    return rota.at(now) if rota else None
+
+
+def _stand(office: Office, owed: Owed, look: _Look) -> Standing:
+    pipeline, incident = office.project.pipelines.get(owed.deadline.pipeline), look.incidents.get(owed.key)
+    who = _responsible(office.project, pipeline, incident, look.shift)
     if owed.state is not Owing.OPEN or look.now >= owed.deadline.starts_at:
-        seen = sight(owed, telling.circumstances(tx, office, owed), look.now)
+        seen = sight(owed, circumstances(office, owed, look.inputs), look.now)
         state = seen.over or (str(seen.state) if seen.state else "under way" if owed.holder else "begins")
         if seen.over == "met" and not owed.on_time:
             state = "met late"
-        return Standing(owed, state, seen.sentence, who, look.incident)
-    return Standing(owed, "planned", f"Begins at {_begins(owed.deadline, office.zone)}.", who, look.incident)
+        return Standing(owed, state, seen.sentence, who, incident)
+    return Standing(owed, "planned", f"Begins at {_begins(owed.deadline, office.zone)}.", who, incident)
 
 
-def _responsible(project: Project, pipeline: Pipeline | None, look: _Look) -> str:
+def _responsible(project: Project, pipeline: Pipeline | None, incident: Incident | None, shift: Shift | None) -> str:
     """Whoever acknowledged the trouble; else whoever is on call; else the owner."""
-    if look.incident and look.incident.acknowledged_by:
-        return f"{name_of(project, look.incident.acknowledged_by)} (acknowledged)"
-    if look.rota:
-        return f"{name_of(project, look.rota.at(look.now).primary)} (on call)"
+    if incident and incident.acknowledged_by:
+        return f"{name_of(project, incident.acknowledged_by)} (acknowledged)"
+    if shift:
+        return f"{name_of(project, shift.primary)} (on call)"
     return f"{name_of(project, pipeline.owners.primary)} (owner)" if pipeline else ""
 
 

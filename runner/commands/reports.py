@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.commands.making import Tell, make_all, worst
+from runner.commands.making import make_all, refuse, told_on, warm_up, worst
 from runner.commands.signals import heard
 from runner.config import Pipeline, Project
-from runner.errors import ConfigError, UsageError
+from runner.errors import UsageError
 from runner.ledger import Ledger, Run, finished
 from runner.model import Status
+from runner.plan.deadlines import Begin
 from runner.report import shelf
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job
-from runner.report.produce import check as check_job
+from runner.report.produce import Clock, Ctx, Job, period_for
+from runner.scheduler.begins import experiments_of
 from runner.scheduler.opening import library_of
-from runner.screen import near, screen_for
+from runner.screen import Screen, near, screen_for
+
+#: Experiments that a person is told of by name.
+_MOST = 8
+_UNKNOWN = "None is known: name them in the table `experiments`, or in config/experiments.yml with `begins`."
 
 
 @dataclass(frozen=True)
@@ -33,29 +38,34 @@ class Wish:
     texts: Mapping[str, str] = field(default_factory=dict)
     again: bool = False
     deliver: bool = True
+    every_experiment: bool = False
 
 
 def run(project: Project, wish: Wish, *, as_json: bool) -> int:
     """Make what is wished for; the exit code. Raises UsageError and ConfigError before anything is started."""
     library_of(project)  # whatever goes wrong, some page answers it
-    jobs = _jobs(project, wish)
+    begun, later = _experiments(project, wish) if wish.every_experiment else ((), ())
+    jobs = _jobs(project, wish, begun)
     ledger = Ledger.open(project.ledger)
     clock = Clock(datetime.now(UTC))
     with screen_for(as_json=as_json, total=len(jobs)) as screen, heard(Stop()) as stop:
         ctx = Ctx(project, ledger, clock, stop, screen.step)
-        for job in jobs:
-            _check(job, ctx, alone=len(jobs) == 1)
+        refuse(jobs, ctx, lenient=not wish.pipeline)
+        _left_out(later, project, wish, screen, as_json=as_json)
+        warm_up(jobs, ctx)
         shelf.tidy(project, ledger, clock.now())
-        made = make_all(jobs, ctx, Tell(lambda _, step: screen.step(step), lambda _, item: screen.made(item)))
+        made = make_all(jobs, ctx, told_on(screen, jobs, as_json=as_json))
         screen.summary(made)
     ledger.close()
     return worst(made, stop)
 
 
-def _jobs(project: Project, wish: Wish) -> tuple[Job, ...]:
+def _jobs(project: Project, wish: Wish, begun: Sequence[Begin]) -> tuple[Job, ...]:
     chosen = (project.pipeline(wish.pipeline),) if wish.pipeline else project.in_order()
     if not wish.pipeline and wish.texts:
         raise UsageError("-p belongs to one pipeline.", "Name it instead of --all.")
+    if wish.every_experiment:
+        return tuple(_job(replace(wish, experiment=begin.experiment), chosen[0]) for begin in begun)
     return tuple(_job(wish, pipeline) for pipeline in chosen)
 
 
@@ -65,15 +75,45 @@ def _job(wish: Wish, pipeline: Pipeline) -> Job:
     return Job(pipeline, wish.as_of, experiment, wish.texts, wish.again, wish.deliver)
 
 
-def _check(job: Job, ctx: Ctx, *, alone: bool) -> None:
-    """Refuse a wish that cannot be begun. Of several, one that is off is told at its turn and the others run."""
-    try:
-        check_job(job, ctx)
-    except UsageError:
-        raise
-    except ConfigError:
-        if alone:
-            raise
+# Every experiment.
+
+
+def _experiments(project: Project, wish: Wish) -> tuple[tuple[Begin, ...], tuple[Begin, ...]]:
+    """The experiments that had begun by the day reported, oldest first, and those that begin later.
+
+    Raises UsageError where there is none to report, and ReportStopped when the warehouse cannot be had.
+    """
+    if not wish.pipeline:
+        raise UsageError("--every-experiment belongs to one pipeline.", "Name it instead of --all.")
+    pipeline = project.pipeline(wish.pipeline)
+    if pipeline.period != "experiment":
+        raise UsageError(f"{pipeline.name} is not about an experiment.", "Leave --every-experiment out.")
+    if wish.experiment is not None:
+        raise UsageError("--experiment names one, --every-experiment takes all.", "Leave one of them out.")
+    period_for(_job(wish, pipeline))  # refuses what is no day
+    known = experiments_of(project, [pipeline])
+    begun = tuple(one for one in known if _day(one, project) <= wish.as_of)
+    if not begun:
+        first = f"Take a day from {_day(known[0], project)} on: the first begins then." if known else _UNKNOWN
+        raise UsageError(f"No experiment had begun by {wish.as_of}.", first)
+    return begun, known[len(begun) :]
+
+
+def _day(begin: Begin, project: Project) -> str:
+    """The day of a begin where the project is."""
+    return begin.at.astimezone(ZoneInfo(project.settings.time_zone)).date().isoformat()
+
+
+def _left_out(later: Sequence[Begin], project: Project, wish: Wish, screen: Screen, *, as_json: bool) -> None:
+    """Say which experiments are not reported, and why: a line each for a program, one for a person."""
+    days = {begin.experiment: _day(begin, project) for begin in later}
+    for name, day in days.items() if as_json else ():
+        row = {"event": "left out", "pipeline": wish.pipeline, "experiment": name, "begins": day}
+        screen.line({**row, "because": f"It begins after {wish.as_of}."}, "")
+    if days and not as_json:
+        shown = [f"{name} on {day}" for name, day in list(days.items())[:_MOST]]
+        shown += [f"{len(days) - _MOST} more"] if len(days) > _MOST else []
+        screen.say(f"Left out, because they begin later: {', '.join(shown)}.")
 
 
 # Looking.

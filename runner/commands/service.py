@@ -23,12 +23,14 @@ from runner.ledger import Ledger, journal
 from runner.report import shelf
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx
+from runner.report.warming import breed_of
 from runner.scheduler import work
 from runner.scheduler.office import LEASE, Office
 from runner.scheduler.opening import open_office
 from runner.scheduler.roster import WATERMARK
 from runner.scheduler.tick import Look, tick
 from runner.screen import screen_for
+from runner.warm.client import Kept
 
 #: Seconds that runs have for ending and keeping what there is, once the scheduler is told to stop.
 GRACE = 30.0
@@ -124,8 +126,13 @@ class Service:
             self.log("config refused", error=str(error))
 
     def wait(self, seconds: float) -> None:
-        """Wait, but not longer than until told to stop."""
-        select.select([self.stop.fileno()], [], [], max(0.0, seconds))
+        """Wait, but not longer than until told to stop, or until a run ends."""
+        from runner.scheduler.crew import Threads  # noqa: PLC0415 - where there is an office, it is there already
+
+        crew = self.office.crew
+        ends = [crew.fileno()] if isinstance(crew, Threads) else []
+        told = [] if self.stop.asked else [self.stop.fileno()]
+        select.select([*told, *ends], [], [], max(0.0, seconds))
 
     def end(self) -> None:
         """Let runs end, note how they ended, and go: nothing more is started."""
@@ -133,7 +140,7 @@ class Service:
         limit = time.monotonic() + GRACE
         while self.office.crew.busy and time.monotonic() < limit:
             work.collect(self.office, self.clock.now())
-            time.sleep(0.1)
+            self.wait(0.1)
         self.ledger.close()
 
 
@@ -171,13 +178,17 @@ def serve(project: Project, now: datetime | None, every: float) -> int:
     with heard(Stop()) as stop:
         service = Service(project, clock_of(now), stop, logger(terminal=sys.stderr.isatty()))
         service.log("scheduler begins", project=project.settings.company, every=every)
+        kept = Kept(breed_of(project.folder))
         while not stop.asked:
             began = time.monotonic()
+            if service.project.settings.warm_kernels:
+                kept.look()  # whatever is due next finds a parent that has all imported
             service.look()
             # While somebody is at work, a wish to cancel is heard soon.
             pause = min(every, BUSY) if service.office.crew.busy else every
             service.wait(pause - (time.monotonic() - began))
         service.end()
+        kept.close()
         service.log("scheduler ends")
     return 0
 

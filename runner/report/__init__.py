@@ -7,7 +7,9 @@ A map of this folder, in the order of the way::
     inputs.py      fingerprints of everything a report is made from
     execute.py     one notebook in a child process with a deadline; child.py is that process
     engine.py      our papermill engine: saves at the right times, reports each cell
-    processes.py   finding and ending everything a run started
+    kernels.py     warm kernels for anyone in the Jupyter world: provisioner and kernelspec
+    warming.py     what the warm parent imports; light, for those who ask
+    press.py       a process that renders and proves reports, one after another, and can be killed
     notebooks.py   notebooks read, written whole, labelled
     scraps.py      executed notebook -> figures, findings, records, sources
     gate.py        findings -> deliver, hold, stop

@@ -1,8 +1,9 @@
-"""The process in which one notebook is executed: `python -m runner.report.child`, started by `execute`.
+"""The process in which one notebook is executed, started by `execute`: `python -m runner.report.child`, or forked.
 
-It leads a session of its own and adopts orphans, so everything below it can be found and ended. It reads its request
-from a file, tells of events on one descriptor (a JSON object a line), and ends with everything below it when it is
-told to (SIGTERM) or when its parent is gone (end of file on standard input).
+It reads its request from a file, tells of events on one descriptor (a JSON object a line), and saves what there is
+when it is told to end (SIGTERM). Started cold it leads a session of its own, adopts orphans, and ends with everything
+below it, also when its parent is gone (end of file on standard input). Forked from a warm parent it has a guard, who
+sees to all that, and from whom it gets its kernel.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from runner.report.engine import Keeper, RunnerEngine
-from runner.report.processes import adopt_orphans, end_below
+from runner.warm.processes import adopt_orphans, end_below
 
 GRACE = 3.0  # seconds to save the notebook before this process ends regardless
 
@@ -31,9 +32,10 @@ GRACE = 3.0  # seconds to save the notebook before this process ends regardless
 class Child:
     """One execution: the request, the line to the parent, and the keeper once cells run."""
 
-    def __init__(self, request: dict[str, Any], events: int) -> None:
+    def __init__(self, request: dict[str, Any], events: int, *, guarded: bool) -> None:
         self.request = request
         self.events = events
+        self.guarded = guarded
         self.keeper: Keeper | None = None
 
     def tell(self, event: dict[str, Any]) -> None:
@@ -55,8 +57,13 @@ class Child:
         """Save what there is, end everything below, and leave."""
         if self.keeper:
             self.keeper.save_now()
-        end_below(os.getpid())
-        os._exit(1)
+        self.leave(1)
+
+    def leave(self, code: int) -> NoReturn:
+        """End with nothing left below; exit handlers of libraries may wait, so there are none."""
+        if not self.guarded:
+            end_below(os.getpid())
+        os._exit(code)
 
     def began(self, keeper: Keeper) -> None:
         """Remember whose state is to be saved."""
@@ -67,7 +74,7 @@ class Child:
         request = self.request
         try:
             papermill.execute_notebook(
-                notebooks.read(Path(request["notebook"])),
+                notebooks.bare(Path(request["notebook"])),
                 None,
                 parameters=request["parameters"],
                 engine_name="runner",
@@ -75,6 +82,7 @@ class Child:
                 language="python",
                 progress_bar=False,
                 execution_timeout=request["cell_limit"],
+                cold=request["cold"],
                 keep=Path(request["output"]),
                 tell=self.tell,
                 began=self.began,
@@ -91,16 +99,30 @@ class Child:
 
 
 def main() -> None:
-    """Execute one request and end with nothing left below."""
-    child = Child(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), int(sys.argv[2]))
+    """Execute one request in a process that was started for it."""
+    child = Child(_request(sys.argv[1]), int(sys.argv[2]), guarded=False)
     adopt_orphans()
-    signal.signal(signal.SIGTERM, child.end)
     threading.Thread(target=child.watch_parent, daemon=True).start()
+    _execute(child)
+
+
+def forked(events: int, request: str) -> NoReturn:
+    """Execute one request in a process that a guard has forked for it."""
+    _execute(Child(_request(request), events, guarded=True))
+
+
+def _request(path: str) -> dict[str, Any]:
+    return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def _execute(child: Child) -> NoReturn:
+    signal.signal(signal.SIGTERM, child.end)
     papermill_engines.register("runner", RunnerEngine)
     last = child.run()
-    end_below(os.getpid())
+    if not child.guarded:
+        end_below(os.getpid())
     child.tell(last)
-    os._exit(0)  # nothing is left to say, and exit handlers of libraries may wait
+    os._exit(0)
 
 
 if __name__ == "__main__":

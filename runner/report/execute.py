@@ -11,6 +11,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -23,9 +24,12 @@ from typing import Any
 from runner.errors import CellFailed, DeadlinePassed, Interrupted, KernelDied, ReportStopped, RunnerError, Trouble
 from runner.report import notebooks
 from runner.report.notebooks import NotebookNode
-from runner.report.processes import MARK, end_run
+from runner.report.warming import breed, search_path
+from runner.warm.client import Member, Order, Unavailable, ask
+from runner.warm.processes import MARK, end_marked, end_run
 
 GRACE = 3.0  # seconds that a child told to end has for saving its notebook
+GONE = 15.0  # seconds for a guard to end everything below it
 BANNER = "runner-banner"
 NOT_RUN = "not-run"
 
@@ -39,11 +43,13 @@ class Stop:
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         self._children: list[Stop] = []
+        self._parent: Stop | None = None
         self.asked = False
 
     def child(self) -> Stop:
         """A stop that hears this one and can be asked by itself: for one run of several."""
         made = Stop()
+        made._parent = self
         self._children.append(made)
         if self.asked:
             made.ask()
@@ -54,7 +60,7 @@ class Stop:
         if not self.asked:
             self.asked = True
             os.close(self._write)
-            for child in self._children:
+            for child in tuple(self._children):
                 child.ask()
 
     def close(self) -> None:
@@ -63,6 +69,13 @@ class Stop:
             self.asked = True
             os.close(self._write)
         os.close(self._read)
+        if self._parent:
+            self._parent.forget(self)
+
+    def forget(self, child: Stop) -> None:
+        """A child was closed: nobody waits on it any more."""
+        with suppress(ValueError):
+            self._children.remove(child)
 
     def fileno(self) -> int:
         """A descriptor that can be read once a stop is asked."""
@@ -86,6 +99,7 @@ class Request:
     cell_limit: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()  # variables of this process that are no business of a notebook
+    cold: str = ""  # why the kernel is not to be a warm one; empty: it is
 
 
 @dataclass(frozen=True)
@@ -104,90 +118,117 @@ class Outcome:
 
     notebook: NotebookNode
     error: RunnerError | None = None
+    kernel: str = ""  # how the kernel began: `warm`, or `cold: ` and why; empty: it never did
 
 
 @dataclass(frozen=True)
 class _Ending:
-    """How the child ended, and the cell that had begun last."""
+    """How the child ended, the cell that had begun last, and how the kernel had begun."""
 
     how: str
     cell: int | None = None
     detail: str = ""
+    kernel: str = ""
 
 
-def execute(request: Request, progress: Callable[[Progress], None], stop: Stop) -> Outcome:
-    """Execute a notebook. Nothing that it started is left when this returns."""
-    nb = _source(request)
+def execute(
+    request: Request, progress: Callable[[Progress], None], stop: Stop, began: Callable[[str], None] = lambda _: None
+) -> Outcome:
+    """Execute a notebook; `began` hears how its kernel began. Nothing that it started is left when this returns."""
+    nb = notebooks.bare(request.notebook)
     with _child(request) as (process, events):
-        ending = _watch(events, request, _teller(request, nb, progress), stop)
-        _end(process, request.run, gently=ending.how in {"deadline", "interrupted"})
+        ending = _watch(events, request, _Ears(_teller(request, nb, progress), began), stop)
+        process.end(gently=ending.how in {"deadline", "interrupted"})
     executed = _result(request.output, nb, ending)
     error = _judge(executed, ending, request)
-    return Outcome(executed if error is None else _label(executed, error, ending), error)
-
-
-def _source(request: Request) -> NotebookNode:
-    nb = notebooks.read(request.notebook)
-    for cell in nb.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return nb
+    return Outcome(executed if error is None else _label(executed, error, ending), error, ending.kernel)
 
 
 # The child process.
 
 
 @contextmanager
-def _child(request: Request) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _child(request: Request) -> Iterator[tuple[Warm | Cold, int]]:
     """The running child and the descriptor of its events; ended in any case."""
     order = request.output.with_name("request.json")
-    order.write_text(json.dumps(_order(request)), encoding="utf-8")
     events, told = os.pipe()
     try:
         with request.output.with_name("kernel.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "runner.report.child", str(order.resolve()), str(told)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd=request.notebook.parent,
-                env={**_environment(request), "PYTHONPATH": _path(), **request.env, MARK: request.run},
-                pass_fds=(told,),
-                start_new_session=True,
-            )
+            process = _started(request, order, (log.fileno(), told))
     finally:
         os.close(told)
     try:
         yield process, events
     finally:
-        _end(process, request.run)
+        process.end()
         os.close(events)
         order.unlink(missing_ok=True)
 
 
-def _order(request: Request) -> dict[str, Any]:
-    return {
+def _started(request: Request, order: Path, files: tuple[int, int]) -> Warm | Cold:
+    """A warm process where there is one to be had, else an ordinary one with an ordinary kernel."""
+    log, told = files
+    env = environment(request)
+    _write_order(order, request, request.cold)
+    if not request.cold:
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is all that is wanted
+            wish = Order(
+                "runner.report.child:forked",
+                request.notebook.parent.resolve(),
+                env,
+                {"request": str(order.resolve())},
+                (nothing.fileno(), log, log, told),
+            )
+            try:
+                return Warm(ask(breed(env), wish), request.run)
+            except Unavailable as why:
+                _write_order(order, request, str(why))
+    return Cold(_popen(request, order, env, files), request.run)
+
+
+def _popen(request: Request, order: Path, env: Mapping[str, str], files: tuple[int, int]) -> subprocess.Popen[bytes]:
+    log, told = files
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "runner.report.child", str(order.resolve()), str(told)],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        cwd=request.notebook.parent,
+        env=env,
+        pass_fds=(told,),
+        start_new_session=True,
+    )
+
+
+def _write_order(order: Path, request: Request, cold: str) -> None:
+    told = {
         "notebook": str(request.notebook.resolve()),
         "output": str(request.output.resolve()),
         "parameters": dict(request.parameters),
         "cell_limit": request.cell_limit,
+        "cold": cold,
     }
+    order.write_text(json.dumps(told), encoding="utf-8")
 
 
-def _environment(request: Request) -> dict[str, str]:
-    """The variables here but for the withheld ones: a notebook could print those, or a library keep them."""
-    return {name: value for name, value in os.environ.items() if name not in request.withheld}
+def environment(request: Request) -> dict[str, str]:
+    """The variables of a run: those here but for the withheld ones, which a notebook could print, and its own."""
+    here = {name: value for name, value in os.environ.items() if name not in request.withheld}
+    return {**here, "PYTHONPATH": search_path(), **request.env, MARK: request.run}
 
 
-def _path() -> str:
-    """Where the child finds this very package, also when it is not installed."""
-    ours = str(Path(__file__).resolve().parents[2])
-    others = os.environ.get("PYTHONPATH", "")
-    return os.pathsep.join(part for part in (ours, others) if part)
+@dataclass(frozen=True)
+class Cold:
+    """A child that was started for one run, with its kernel below it."""
 
+    process: subprocess.Popen[bytes]
+    run: str
 
-def _end(process: subprocess.Popen[bytes], run: str, *, gently: bool = False) -> None:
-    if process.stdin and not process.stdin.closed:
+    def end(self, *, gently: bool = False) -> None:
+        """End it and everything that belongs to its run; gently: it may save what it has."""
+        process = self.process
+        if process.stdin is None or process.stdin.closed:
+            return
         if gently:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -195,30 +236,64 @@ def _end(process: subprocess.Popen[bytes], run: str, *, gently: bool = False) ->
         if process.returncode is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.2)
-        end_run(process.pid, run)
+        end_run(process.pid, self.run)
         process.wait()
         process.stdin.close()
 
 
-def _watch(events: int, request: Request, told: Callable[[int], None], stop: Stop) -> _Ending:
+@dataclass(frozen=True)
+class Warm:
+    """A forked child; its guard ends everything below and says so, and if the guard died we look for the rest."""
+
+    member: Member
+    run: str
+
+    def end(self, *, gently: bool = False) -> None:
+        """End it and everything that belongs to its run; gently: it may save what it has."""
+        if self.member.returncode is not None:
+            return
+        for number, patience in ((signal.SIGTERM if gently else 0, GRACE if gently else 0.5), (signal.SIGKILL, GONE)):
+            if number:
+                self.member.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                self.member.wait(patience)
+                break
+        if self.member.is_lost or self.member.returncode is None:
+            end_marked(self.run)
+        self.member.close()
+
+
+@dataclass(frozen=True)
+class _Ears:
+    """Who hears that a cell has begun, and how the kernel began."""
+
+    cell: Callable[[int], None]
+    began: Callable[[str], None]
+
+
+def _watch(events: int, request: Request, ears: _Ears, stop: Stop) -> _Ending:
     """Wait for the child's last event, its end, the deadline or a stop, whichever is first."""
     end = time.monotonic() + request.limit
-    buffer, cell = b"", None
+    buffer, cell, kernel = b"", None, ""
     while True:
         ready, _, _ = select.select([events, stop.fileno()], [], [], max(0.0, end - time.monotonic()))
         if stop.fileno() in ready:
-            return _Ending("interrupted", cell)
+            return _Ending("interrupted", cell, kernel=kernel)
         if not ready:
-            return _Ending("deadline", cell)
+            return _Ending("deadline", cell, kernel=kernel)
         data = os.read(events, 65536)
         if not data:
-            return _Ending("lost", cell)
+            return _Ending("lost", cell, kernel=kernel)
         *lines, buffer = (buffer + data).split(b"\n")
         for event in map(json.loads, lines):
             if event["event"] == "end":
-                return _Ending(event["how"], cell, event.get("detail", ""))
-            cell = event["index"]
-            told(event["index"])
+                return _Ending(event["how"], cell, event.get("detail", ""), kernel)
+            if event["event"] == "kernel":
+                kernel = event["how"]
+                ears.began(kernel)
+            else:
+                cell = event["index"]
+                ears.cell(event["index"])
 
 
 def _teller(request: Request, nb: NotebookNode, progress: Callable[[Progress], None]) -> Callable[[int], None]:
@@ -264,7 +339,7 @@ def _clean(text: str) -> str:
 def _result(path: Path, source: NotebookNode, ending: _Ending) -> NotebookNode:
     """The notebook that the child left, or the source when it left none; free of this machine's paths."""
     try:
-        nb = notebooks.read(path)
+        nb = notebooks.own(path)
     except (OSError, ValueError):
         nb = source
     nb.metadata.setdefault("papermill", notebooks.node())

@@ -119,7 +119,7 @@ def _try(desk: Desk, report: _Report, item: Delivery, reader: Person | None) -> 
 
 def _write(desk: Desk, report: _Report, item: Delivery, reader: Person) -> None:
     from runner.delivery import mail  # noqa: PLC0415 - brings the renderer with it
-    from runner.document import blocks, render  # noqa: PLC0415
+    from runner.document import blocks, shipped  # noqa: PLC0415
 
     run, nb = report.run, report.nb
     pipeline, sender = desk.project.pipelines[run.pipeline], desk.project.settings.sender
@@ -134,7 +134,7 @@ def _write(desk: Desk, report: _Report, item: Delivery, reader: Person) -> None:
         report_name=f"{run.pipeline}-{run.period.replace('@', '-')}.pdf",
         reply_to=tuple(mail.Person(owner.name, owner.email) for owner in owners),
     )
-    templates = (*desk.project.templates, render.TEMPLATES)
+    templates = (*desk.project.templates, shipped.TEMPLATES)
     mail.post(mail.compose(envelope, blocks.document_of(nb), report.pdf, templates), desk.project.maildir)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import runner
 from runner.config import WAREHOUSE, Pipeline, Project
@@ -18,10 +20,14 @@ from runner.errors import ReportStopped, Trouble
 from runner.ledger import Ledger
 from runner.report import notebooks
 
+T = TypeVar("T")
+
 #: Files of config/ that a report does not depend on, or of which only a part counts.
 _ELSEWHERE = {"people.yml", "pipelines.yml", "settings.yml", "oncall.yml", "duties.yml"}
 #: What of a pipeline's entry and of the settings does not show in a report: who reads it, when it is made, who is told.
 _OPERATING = {"readers", "limit", "cell_limit", "ready_by", "room", "usual", "no_use_after"}
+#: Nanoseconds after which a change of a file must show in its times: file systems tick, some only every two seconds.
+SETTLED = 2_500_000_000
 #: Templates of messages that are no reports.
 _MESSAGES = {"runbook.md", "alert.html.j2"}
 _SHOWN = {"company", "time_zone", "confidential", "sender"}
@@ -53,11 +59,30 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def remembered(read: Callable[[Path], T], path: Path, settled: int = SETTLED) -> T:
+    """What `read` makes of a file; read once as long as the file is the very same. Raises what `read` raises.
+
+    The same means device, inode, size, and the times of its content and of its entry, which no program can set back. A
+    file that was touched less than `settled` nanoseconds ago is read anyway: written once more within the same tick of
+    the clock it would look the same.
+    """
+    with path.open("rb") as file:  # opened, and not only looked up: a file server is asked how the file is by now
+        found = os.fstat(file.fileno())
+    if time.time_ns() - found.st_ctime_ns < settled:  # also one from a clock that is ahead
+        return read(path)
+    return _known(read, path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=4096)
+def _known(read: Callable[[Path], T], path: Path, _state: tuple[int, ...]) -> T:
+    return read(path)
+
+
 def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> dict[str, str]:
     """Hashes of the notebook's cells, the pipeline's entry, config, templates and this package's modules."""
     package = Path(runner.__file__).parent
     found = {
-        f"notebooks/{pipeline.notebook}": _notebook_digest(project.notebook(pipeline)),
+        f"notebooks/{pipeline.notebook}": remembered(_notebook_digest, project.notebook(pipeline)),
         f"config/pipelines.yml:{pipeline.name}": digest_of(pipeline.model_dump(exclude=_OPERATING)),
         "config/settings.yml": digest_of(project.settings.model_dump(include=_SHOWN)),
     }
@@ -65,20 +90,24 @@ def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> d
     config = (
         path for path in _files(project.folder / "config") if path.name not in _ELSEWHERE and path.suffix == ".yml"
     )
-    found |= {f"config/{path.relative_to(project.folder / 'config').as_posix()}": file_digest(path) for path in config}
+    found |= {f"config/{path.relative_to(project.folder / 'config').as_posix()}": _digest(path) for path in config}
     for number, folder in enumerate(templates):
         shown = (path for path in _files(folder) if path.name not in _MESSAGES)
         found |= _named(f"templates[{number}]", folder, shown)
     return found | _package(package)
 
 
-@cache
 def _package(package: Path) -> dict[str, str]:
+    # Kernels run what is there now, also when a scheduler that runs for weeks has loaded something older.
     return _named("runner", package, (path for path in _files(package) if path.suffix == ".py"))
 
 
 def _named(name: str, folder: Path, paths: Iterable[Path]) -> dict[str, str]:
-    return {f"{name}/{path.relative_to(folder).as_posix()}": file_digest(path) for path in paths}
+    return {f"{name}/{path.relative_to(folder).as_posix()}": _digest(path) for path in paths}
+
+
+def _digest(path: Path) -> str:
+    return remembered(file_digest, path)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -103,7 +132,7 @@ def data(project: Project, pipeline: Pipeline, ledger: Ledger, as_of: str) -> di
 def _source(project: Project, source: str) -> str:
     if source != WAREHOUSE:
         try:
-            return file_digest(project.folder / source)
+            return _digest(project.folder / source)
         except OSError as error:
             said = f"The source {source} cannot be read: {error.strerror}."
             raise ReportStopped(said, "Bring the file back, then run it again.", Trouble.SOURCE_UNAVAILABLE) from error

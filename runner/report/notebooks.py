@@ -13,7 +13,7 @@ import runner.light  # noqa: F401 - before nbformat
 import nbformat  # isort: skip
 from nbformat import NotebookNode  # isort: skip
 
-__all__ = ["NotebookNode", "code", "node", "notebook", "output", "read", "words", "write"]
+__all__ = ["NotebookNode", "bare", "code", "node", "notebook", "output", "own", "read", "words", "write"]
 
 
 def read(path: Path) -> NotebookNode:
@@ -24,10 +24,30 @@ def read(path: Path) -> NotebookNode:
         raise ValueError(f"{path.name} is no notebook: {error}") from error
 
 
-def write(nb: NotebookNode, path: Path) -> None:
-    """Write a notebook so that the file is either the old one or the new one, never half."""
+def bare(path: Path) -> NotebookNode:
+    """As `read`, without what stored runs put out: outputs, counts and their metadata are not even parsed."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        for cell in data.get("cells", ()):
+            if cell.get("cell_type") == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+        return nbformat.reads(json.dumps(data), as_version=4)  # type: ignore[no-any-return, no-untyped-call]
+    except (AttributeError, KeyError, TypeError, nbformat.ValidationError) as error:  # JSON of another kind
+        raise ValueError(f"{path.name} is no notebook: {error}") from error
+
+
+def own(path: Path) -> NotebookNode:
+    """A notebook that this program has just written: not validated once more, which takes most of the time."""
+    return nbformat.from_dict(json.loads(path.read_text(encoding="utf-8")))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def write(nb: NotebookNode, path: Path, indent: int | None = 1) -> None:
+    """Write a notebook so that the file is either the old one or the new one, never half.
+
+    Without `indent` it is written four times as fast, in one line.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    part.write_text(json.dumps(nb, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    part.write_text(json.dumps(nb, ensure_ascii=False, indent=indent, sort_keys=True) + "\n", encoding="utf-8")
     part.replace(path)
 
 

@@ -7,6 +7,7 @@ what was made by then is kept with a truthful label. Nothing is visible in `repo
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 
 from runner import __version__
 from runner.config import WAREHOUSE, Pipeline, Project
+from runner.document import shipped
 from runner.errors import (
     ConfigError,
     DeliveryFailed,
@@ -34,11 +36,15 @@ from runner.model import Decision, Figure, Finding, Level, Scraps, Status
 from runner.plan.periods import Period, period_of
 from runner.report import gate, handover, inputs, notebooks, parameters, scraps, shelf
 from runner.report.diary import Diary
-from runner.report.execute import Progress, Request, Stop, execute
+from runner.report.execute import Progress, Request, Stop, environment, execute
 from runner.report.inputs import Inputs
 from runner.report.notebooks import NotebookNode
 from runner.report.parameters import Parameter
+from runner.report.press import Press, Presses, Sheet
+from runner.report.warming import settled
 
+#: Where a press lays its files, in the folder of the run's work.
+PRINTED = "printed"
 #: Years that a report can be about; outside them calendars and time stamps of files give out.
 EARLIEST, LATEST = 1980, 2200
 
@@ -91,6 +97,8 @@ class Ctx:
     tell: Callable[[Step], None]
     lease: timedelta | None = None  # how long a run may stand still before another runner takes it over
     withheld: frozenset[str] = frozenset()  # more variables that no kernel gets: a copy no longer names its channels
+    presses: Presses = field(default_factory=Presses)
+    press: Press | None = None  # of one report, while it is made
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,6 @@ class Draft:
     nb: NotebookNode | None = None
     scraps: Scraps = field(default_factory=Scraps)
     files: Mapping[str, str | bytes] = field(default_factory=dict)
-    document: Any = None
     error: RunnerError | None = None
     detail: str = ""
 
@@ -166,7 +173,7 @@ def produce(job: Job, ctx: Ctx) -> Made:
 def check(job: Job, ctx: Ctx) -> Plan:
     """The job with its period and the notebook's parameters, all found to fit. Raises UsageError, ConfigError."""
     notebook = ctx.project.notebook(job.pipeline)
-    declared = parameters.read(notebook)
+    declared = inputs.remembered(parameters.read, notebook)
     period, carried = _about(job)
     for name in carried:
         if name not in declared:
@@ -231,9 +238,7 @@ def _inputs(plan: Plan, ctx: Ctx) -> Inputs:
 
 
 def _templates(project: Project) -> tuple[Path, ...]:
-    from runner.document import render  # noqa: PLC0415 - brings the renderer with it
-
-    return tuple(dict.fromkeys((*project.templates, render.TEMPLATES)))
+    return tuple(dict.fromkeys((*project.templates, shipped.TEMPLATES)))
 
 
 # An earlier run that is good enough.
@@ -274,9 +279,11 @@ def _make(plan: Plan, made_of: Inputs | None, ctx: Ctx, error: RunnerError | Non
     draft = Draft(plan, run, made_of, error=error)
     shelf.work(ctx.project, run.run).mkdir(parents=True)
     _diary(run, ctx).note("run begins", parameters=dict(plan.values), inputs=run.inputs)
-    for stage in (_execute, _read, _compare, _gate, _render, _prove):
-        if draft.error is None and draft.run.decision is not Decision.STOP:
-            draft = _attempt(stage, draft, ctx)
+    with ctx.presses.one() as press:
+        desk = replace(ctx, press=press)
+        for stage in (_execute, _read, _compare, _gate, _render, _prove):
+            if draft.error is None and draft.run.decision is not Decision.STOP:
+                draft = _attempt(stage, draft, desk)
     return _keep(draft, ctx)
 
 
@@ -310,7 +317,25 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
         from runner.notebook import warehouse  # noqa: PLC0415 - only for those who have one
 
         warehouse.prepare(project.folder, Path(project.settings.warehouse))
-    request = Request(
+    # Where this is missing IPython makes a folder for temporary files, for each kernel, and leaves it.
+    (project.folder / ".cache" / "ipython").mkdir(parents=True, exist_ok=True)
+    diary = _diary(run, ctx)
+
+    def told(progress: Progress) -> None:
+        ctx.tell(_step(pipeline.name, progress))
+        diary.note("cell begins", cell=progress.cell, of=progress.cells, heading=progress.heading)
+
+    def began(kernel: str) -> None:
+        diary.note("kernel begins", kernel=kernel)
+
+    outcome = execute(_request(draft, ctx), told, ctx.stop, began)
+    diary.note("kernel ends")
+    return replace(draft, nb=outcome.notebook, error=outcome.error, run=replace(run, kernel=outcome.kernel))
+
+
+def _request(draft: Draft, ctx: Ctx) -> Request:
+    project, run, pipeline = ctx.project, draft.run, draft.plan.pipeline
+    return Request(
         run=run.run,
         notebook=project.notebook(pipeline),
         output=shelf.work(project, run.run) / f"{pipeline.name}.ipynb",
@@ -319,15 +344,13 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
         cell_limit=pipeline.cell_limit,
         env=_env(draft, ctx),
         withheld=ctx.withheld | withheld(project),
+        cold=cold(project),
     )
-    diary = _diary(run, ctx)
 
-    def told(progress: Progress) -> None:
-        ctx.tell(_step(pipeline.name, progress))
-        diary.note("cell begins", cell=progress.cell, of=progress.cells, heading=progress.heading)
 
-    outcome = execute(request, told, ctx.stop)
-    return replace(draft, nb=outcome.notebook, error=outcome.error)
+def cold(project: Project) -> str:
+    """Why no kernel of this project is to begin warm; empty: it may."""
+    return "" if project.settings.warm_kernels else "settings.yml says `warm_kernels: false`"
 
 
 def _diary(run: Run, ctx: Ctx) -> Diary:
@@ -339,17 +362,11 @@ def _step(pipeline: str, told: Progress) -> Step:
 
 
 def _env(draft: Draft, ctx: Ctx) -> dict[str, str]:
-    """What a kernel finds in its environment; caches and history stay inside the project."""
-    cache = ctx.project.folder / ".cache"
+    """What the kernel of a run finds in its environment besides what is there anyway."""
     return {
-        "RUNNER_PROJECT": str(ctx.project.folder),
+        **settled(ctx.project.folder),
         "RUNNER_TOLD": str(shelf.work(ctx.project, draft.run.run).resolve() / scraps.TOLD),
         "SOURCE_DATE_EPOCH": str(_epoch(draft.plan)),
-        "PYTHONHASHSEED": "0",
-        "MPLCONFIGDIR": str(cache / "matplotlib"),
-        "IPYTHONDIR": str(cache / "ipython"),
-        "JUPYTER_RUNTIME_DIR": str(cache / "jupyter"),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 
 
@@ -465,37 +482,35 @@ def _meta(draft: Draft, ctx: Ctx) -> dict[str, Any]:
 
 
 def _render(draft: Draft, ctx: Ctx) -> Draft:
-    from runner.document import blocks, render  # noqa: PLC0415 - brings the renderer with it
-
-    name = draft.run.pipeline
-    document = blocks.document_of(draft.notebook, file_of=_beside(ctx.project, draft.plan.pipeline))
-    templates = _templates(ctx.project)
-    files: dict[str, str | bytes] = {f"{name}.html": render.html(document, templates)}
-    files[f"{name}.pdf"] = render.pdf(document, templates, ctx.project.settings.render_limit)
-    for picture in blocks.pictures(document):
-        files[f"charts/{picture.slug}.svg"] = picture.svg
-        files[f"charts/{picture.slug}.png"] = picture.png
-    return replace(draft, document=document, files={path: content for path, content in files.items() if content})
-
-
-def _beside(project: Project, pipeline: Pipeline) -> Callable[[str], bytes | None]:
-    """Reads a picture that the notebook names by a path, if it lies inside the project."""
-    folder = project.notebook(pipeline).parent
-
-    def read(name: str) -> bytes | None:
-        path = (folder / name).resolve()
-        return path.read_bytes() if path.is_relative_to(project.folder) and path.is_file() else None
-
-    return read
+    """HTML, PDF and charts, made by the press."""
+    project, pipeline, run = ctx.project, draft.plan.pipeline, draft.run
+    work = shelf.work(project, run.run)
+    sheet = Sheet(
+        name=run.pipeline,
+        notebook=work / f"{pipeline.name}.ipynb",
+        meta=draft.notebook.metadata["runner"],
+        folder=work / PRINTED,
+        templates=_templates(project),
+        beside=project.notebook(pipeline).parent,
+        within=project.folder,
+        env=environment(_request(draft, ctx)),
+        cold=cold(project),
+    )
+    names = _press(ctx).render(sheet, project.settings.render_limit, ctx.stop)
+    files: dict[str, str | bytes] = {name: (sheet.folder / name).read_bytes() for name in names}
+    shutil.rmtree(sheet.folder)
+    return replace(draft, files=files)
 
 
-def _prove(draft: Draft, _: Ctx) -> Draft:
+def _press(ctx: Ctx) -> Press:
+    assert ctx.press is not None  # noqa: S101 - `_make` has taken one
+    return ctx.press
+
+
+def _prove(draft: Draft, ctx: Ctx) -> Draft:
     """Read the finished files back."""
-    from runner.report import proof  # noqa: PLC0415 - brings the PDF reader with it
-
-    name, files = draft.run.pipeline, draft.files
-    html, pdf = files[f"{name}.html"], files[f"{name}.pdf"]
-    found = proof.prove(draft.document, draft.scraps.figures, str(html), bytes(pdf))  # type: ignore[arg-type]
+    name = draft.run.pipeline
+    found = _press(ctx).prove(draft.scraps.figures, ctx.project.settings.render_limit, ctx.stop)
     proven = replace(draft, scraps=replace(draft.scraps, findings=(*draft.scraps.findings, *found)))
     if any(finding.level is Level.WARN for finding in found):
         proven = _judged(proven)  # such as a page that lacks a glyph: a person looks before it goes out
@@ -674,6 +689,7 @@ def _manifest(draft: Draft, work: Path) -> dict[str, Any]:
         "status": str(run.status),
         "decision": run.decision and str(run.decision),
         "message": run.message,
+        "kernel": run.kernel,
         "trouble": run.trouble and str(run.trouble),
         "started_at": run.started_at.isoformat(timespec="seconds"),
         "finished_at": run.finished_at and run.finished_at.isoformat(timespec="seconds"),

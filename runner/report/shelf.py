@@ -18,7 +18,7 @@ from runner.config import Project
 from runner.ledger import Artifact, Ledger, Run
 from runner.model import Status
 from runner.report.inputs import file_digest
-from runner.report.processes import end_marked
+from runner.warm.processes import end_marked
 
 _log = logging.getLogger(__name__)
 
