@@ -122,4 +122,5 @@ def mails(folder: Path) -> list[Path]:
 
 def finished(folder: Path) -> list[Path]:
     """The folders of finished runs, oldest first."""
-    return sorted(path.parent for path in folder.glob("reports/*/*/*/manifest.json"))
+    written = sorted(folder.glob("reports/*/*/*/manifest.json"), key=lambda path: path.stat().st_mtime_ns)
+    return sorted((path.parent for path in written), key=lambda run: run.parent)  # two names may be of one second

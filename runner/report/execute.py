@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from runner.errors import CellFailed, DeadlinePassed, Interrupted, KernelDied, R
 from runner.report import notebooks
 from runner.report.notebooks import NotebookNode
 from runner.report.warming import breed, search_path
+from runner.warm import wire
 from runner.warm.client import Member, Order, Unavailable, ask
 from runner.warm.processes import MARK, end_marked, end_run
 
@@ -276,7 +276,7 @@ def _watch(events: int, request: Request, ears: _Ears, stop: Stop) -> _Ending:
     end = time.monotonic() + request.limit
     buffer, cell, kernel = b"", None, ""
     while True:
-        ready, _, _ = select.select([events, stop.fileno()], [], [], max(0.0, end - time.monotonic()))
+        ready = wire.ready([events, stop.fileno()], end - time.monotonic())
         if stop.fileno() in ready:
             return _Ending("interrupted", cell, kernel=kernel)
         if not ready:

@@ -9,7 +9,6 @@ there is none, they are ordinary processes: `python -m runner.report.press`.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -179,8 +178,7 @@ class _Printer:
 
     def is_spent(self) -> bool:
         """Whether it should not, or cannot, print another report: an end of file may wait to be read."""
-        ready, _, _ = select.select([self._connection], [], [], 0)
-        return bool(ready) or self._spent or self._reports >= REPORTS
+        return bool(wire.ready([self._connection.fileno()], 0)) or self._spent or self._reports >= REPORTS
 
     def send(self, order: Mapping[str, Any]) -> None:
         self._reports += "render" in order
@@ -188,7 +186,7 @@ class _Printer:
 
     def answer(self, limit: float, stop: Stop) -> dict[str, Any]:
         """The answer. Raises TimeoutError, EOFError, OSError, ValueError, Interrupted."""
-        ready, _, _ = select.select([self._connection.fileno(), stop.fileno()], [], [], limit)
+        ready = wire.ready([self._connection.fileno(), stop.fileno()], limit)
         stop.check()
         if not ready:
             raise TimeoutError
@@ -252,7 +250,7 @@ def serve(connection: int) -> None:
     """Print what comes over a connection, until it ends or nothing comes any more."""
     desk = _Desk()
     with closing(socket.socket(fileno=connection)) as orders:
-        while select.select([orders], [], [], IDLE)[0]:
+        while wire.ready([orders.fileno()], IDLE):
             try:
                 order, _ = wire.receive(orders)
             except (EOFError, OSError, ValueError):

@@ -13,9 +13,10 @@ from runner.warm.breed import Breed, Limits, private
 
 _MODULES = (
     "runner.light",
-    *("numpy", "pandas", "duckdb", "matplotlib", "matplotlib.pyplot", "scipy.special", "scrapbook", "pandera.pandas"),
+    *("numpy", "pandas", "duckdb", "matplotlib", "matplotlib.pyplot", "scipy.special", "scrapbook"),
     *("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger"),
     *("IPython.core.completerlib", "IPython.core.debugger", "IPython.extensions.storemagic", "sqlite3", "pdb"),
+    *("holidays.countries.united_states", "holidays.financial.ny_stock_exchange"),
     *("tornado.platform.asyncio", "tornado.queues", "encodings.idna", "matplotlib_inline.backend_inline"),
     *("runner.notebook.report", "runner.notebook.experiments", "runner.metrics.profit", "runner.metrics.growth"),
     *("runner.metrics.engagement", "runner.metrics.experiment", "runner.metrics.units", "runner.metrics.outliers"),
@@ -93,10 +94,10 @@ def _draw() -> None:
 
 
 def _query() -> None:
-    """The database's code in memory; with one thread of its own it starts none."""
+    """The database's code in memory; told to keep to one thread, it starts none beside ours."""
     import duckdb  # noqa: PLC0415 - only in the parent
 
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with duckdb.connect(config={"threads": 1, "async_threads": 0}) as connection:
         connection.execute("CREATE TABLE lines AS SELECT range AS line, range % 7 AS day FROM range(10000)")
         connection.execute("SELECT day, count(DISTINCT line), sum(line) FROM lines GROUP BY day ORDER BY day").df()
 

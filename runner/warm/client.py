@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -90,12 +89,11 @@ class Member:
         self._connection.close()
 
     def _await(self, timeout: float | None) -> int | None:
-        if self.returncode is None and self._connection.fileno() >= 0:
-            ready, _, _ = select.select([self._connection], [], [], timeout)
-            if ready:
-                code = _exit_code(self._connection)
-                self.is_lost, self.returncode = code is None, -9 if code is None else code
-                self._connection.close()
+        running = self.returncode is None and self._connection.fileno() >= 0
+        if running and wire.ready([self._connection.fileno()], timeout):
+            code = _exit_code(self._connection)
+            self.is_lost, self.returncode = code is None, -9 if code is None else code
+            self._connection.close()
         return self.returncode
 
 
@@ -280,7 +278,7 @@ class Kept:
 
     def look(self) -> None:
         """Have a parent begin where there is none, and hold one that is ready. Waits for no imports, never raises."""
-        if self._connection and not select.select([self._connection], [], [], 0)[0]:
+        if self._connection and not wire.ready([self._connection.fileno()], 0):
             return
         self.close()
         with suppress(OSError, Unavailable):

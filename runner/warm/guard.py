@@ -7,7 +7,6 @@ A guard is itself a fork of the warm parent and keeps to one thread, so it can f
 from __future__ import annotations
 
 import os
-import select
 import selectors
 import signal
 import socket
@@ -77,10 +76,10 @@ class Guard:
         """A member asks for another: the first file is the connection over which it will speak about it."""
         try:
             order, files = wire.receive(self._inner)
-        except (EOFError, OSError, ValueError):
+            connection = socket.socket(fileno=files[0])
+        except (EOFError, OSError, ValueError, IndexError):
             self._selector.unregister(self._inner)
             return
-        connection = socket.socket(fileno=files[0])
         self._begin(order, files[1:], connection)
         _close(files[1:])
 
@@ -89,12 +88,12 @@ class Guard:
         if member is None:  # it ended while another one was seen to
             return
         try:
-            message, _ = wire.receive(member.connection)
-        except (EOFError, OSError, ValueError):
+            number = int(wire.receive(member.connection)[0]["signal"])
+        except (EOFError, OSError, ValueError, KeyError, TypeError):
             self._selector.unregister(member.connection)
             self._end(member)
             return
-        _signal(pid, int(message["signal"]))
+        _signal(pid, number)
 
     def _end(self, member: _Member) -> None:
         """The asker has gone: the member may save what it has, then it ends; the first one takes all with it."""
@@ -158,7 +157,7 @@ def _await(pid: int, end: float) -> None:
     """Wait for the end of a child, as long as there is time; what the kernel holds may not die at once."""
     with suppress(ProcessLookupError):
         file = os.pidfd_open(pid)
-        select.select([file], [], [], max(0.0, end - time.monotonic()))
+        wire.ready([file], end - time.monotonic())
         os.close(file)
 
 

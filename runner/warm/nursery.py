@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ from runner.warm.breed import ILLNESS, STARTING
 from runner.warm.guard import Guard, sweep
 from runner.warm.processes import adopt_orphans
 
+STALE = 7 * 24 * 3600.0  # seconds after which the folder of a parent that has ended is of no use to anyone
 _HEARING = 2.0  # seconds for an asker to say what it wants
 
 
@@ -123,9 +125,12 @@ class Nursery:
         self._forks += 1
         pid = os.fork()
         if pid == 0:
-            self._leave_to_parent()
-            connection.settimeout(None)
-            Guard(connection).keep(order, files)
+            try:
+                self._leave_to_parent()
+                connection.settimeout(None)
+                Guard(connection).keep(order, files)
+            finally:  # whatever goes wrong: a fork must not go on as a second parent
+                os._exit(1)
         self._guards.add(pid)
 
     def _leave_to_parent(self) -> None:
@@ -208,11 +213,21 @@ def main() -> NoReturn:
     nursery = Nursery(listener, told["limits"])
     signal.alarm(0)
     os.close(told["lock"])
+    _tidy(folder)
     nursery.serve()
     if listener.fileno() >= 0:
         with suppress(OSError):
             os.unlink(listener.getsockname())  # noqa: PTH108
     sys.exit(0)
+
+
+def _tidy(own: Path) -> None:
+    """Remove the folders of parents that ended long ago: other environments, other versions."""
+    for folder in own.parent.iterdir():
+        lock = folder / "lock"
+        with suppress(OSError):
+            if not (folder / "socket").exists() and time.time() - lock.stat().st_mtime > STALE:
+                shutil.rmtree(folder)
 
 
 def _grow_up(modules: Sequence[str], prepare: Sequence[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import select
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -56,6 +58,15 @@ def _parsed(data: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):  # the latter for what is nested too deeply
         return None
     return message if isinstance(message, dict) else None
+
+
+def ready(files: Sequence[int], limit: float | None) -> frozenset[int]:
+    """Which of these descriptors can be read, as soon as one can; none after `limit` seconds. Any number will do."""
+    asked = select.poll()  # `select` itself refuses descriptors from 1024 on
+    for file in files:
+        asked.register(file, select.POLLIN)
+    milliseconds = None if limit is None else math.ceil(1000 * max(0.0, limit))
+    return frozenset(file for file, _ in asked.poll(milliseconds))
 
 
 def is_own(connection: socket.socket) -> bool:
