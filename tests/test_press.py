@@ -72,6 +72,21 @@ def contents(sheet: Sheet, names: tuple[str, ...]) -> dict[str, bytes]:
     return {name: (sheet.folder / name).read_bytes() for name in names}
 
 
+def test_a_press_without_a_process_prints_and_proves_the_same(sheet, one):
+    """Where sockets do not keep messages apart the runner's own process prints, byte for byte the same."""
+    names = one.render(sheet, 60, Stop())
+    expected = contents(sheet, names), one.prove(samples.FIGURES, 60, Stop())
+    here = Press()
+    here._printer = press._Here()
+    again = here.render(sheet, 60, Stop())
+    assert (contents(sheet, again), here.prove(samples.FIGURES, 60, Stop())) == expected
+    stop = Stop()
+    stop.ask()
+    with pytest.raises(Interrupted):
+        here.render(sheet, 60, stop)
+    stop.close()
+
+
 def test_a_warm_and_a_cold_press_print_and_prove_the_same(sheet):
     """Byte for byte, HTML, PDF and charts, and the same findings of the proof."""
     found = []

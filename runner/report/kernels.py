@@ -121,7 +121,8 @@ class WarmProvisioner(LocalProvisioner):
     async def wait(self) -> int | None:
         """Wait for the end of the process, without looking again and again."""
         process: Any = self.process
-        if process is not None and process.poll() is None:
+        is_known = isinstance(process, _Process) or hasattr(os, "pidfd_open")
+        if process is not None and is_known and process.poll() is None:
             with _end_of(process) as file:
                 await _readable(file)
         return await super().wait()

@@ -106,7 +106,7 @@ class Press:
     """One press as the runner sees it: its process, which may end at any time and is then begun anew."""
 
     def __init__(self) -> None:
-        self._printer: _Printer | None = None
+        self._printer: _Printer | _Here | None = None
 
     def render(self, sheet: Sheet, limit: float, stop: Stop) -> tuple[str, ...]:
         """Render a sheet within `limit` seconds; the names of the files. Raises RenderingFailed, Interrupted."""
@@ -153,7 +153,7 @@ class Press:
         if self._printer and self._printer.is_spent():
             self.close()
         if self._printer is None:
-            self._printer = _Printer(*_begin(sheet))
+            self._printer = _Printer(*_begin(sheet)) if sys.platform == "linux" else _Here()
 
 
 def _good(answer: dict[str, Any]) -> dict[str, Any]:
@@ -208,6 +208,35 @@ class _Printer:
             self._process.close()
 
 
+class _Here:
+    """A press without a process of its own, for systems whose sockets do not keep messages apart.
+
+    The PDF compiler still runs in one that can be killed; nothing else can.
+    """
+
+    def __init__(self) -> None:
+        self._desk = _Desk(compiled=None)
+        self._order: Mapping[str, Any] = {}
+
+    @staticmethod
+    def is_spent() -> bool:
+        return False
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        self._order = order
+
+    def answer(self, _limit: float, stop: Stop) -> dict[str, Any]:
+        stop.check()
+        return _answered(self._order, self._desk)
+
+    @staticmethod
+    def code() -> int | None:
+        return None
+
+    def close(self) -> None:
+        self._order = {}
+
+
 def _begin(sheet: Sheet) -> tuple[Member | subprocess.Popen[bytes], socket.socket]:
     """A new press and the connection to it; an ordinary process where no warm one is to be had."""
     ours, theirs = wire.pair()
@@ -243,12 +272,13 @@ class _Desk:
     document: Document | None = None
     html: str = ""
     pdf: bytes = b""
-    size: float = field(default=0.0)
+    size: float = 0.0
+    compiled: Callable[[Path, float], None] | None = None  # how a PDF is compiled; None: in a process of its own
 
 
 def serve(connection: int) -> None:
     """Print what comes over a connection, until it ends or nothing comes any more."""
-    desk = _Desk()
+    desk = _Desk(compiled=_compile_here)
     with closing(socket.socket(fileno=connection)) as orders:
         while wire.ready([orders.fileno()], IDLE):
             try:
@@ -258,6 +288,12 @@ def serve(connection: int) -> None:
             answer = _answered(order, desk)
             desk.size = desk.size or _megabytes()
             wire.send(orders, {**answer, "grown": _megabytes() - desk.size})
+
+
+def _compile_here(root: Path, limit: float) -> None:
+    from runner.document import render  # noqa: PLC0415 - only in a press
+
+    render.compile_here(root, limit)
 
 
 def _answered(order: Mapping[str, Any], desk: _Desk) -> dict[str, Any]:
@@ -278,7 +314,7 @@ def _rendered(sheet: Mapping[str, Any], desk: _Desk) -> dict[str, Any]:
     templates = [Path(folder) for folder in sheet["templates"]]
     desk.document = document
     desk.html = render.html(document, templates)
-    desk.pdf = render.typeset(document, templates, compiled=render.compile_here).data
+    desk.pdf = render.typeset(document, templates, compiled=desk.compiled).data
     files: dict[str, str | bytes] = {f"{sheet['name']}.html": desk.html, f"{sheet['name']}.pdf": desk.pdf}
     for picture in blocks.pictures(document):
         files[f"charts/{picture.slug}.svg"] = picture.svg
