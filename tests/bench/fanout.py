@@ -58,6 +58,9 @@ def measure(size: Size) -> Item:
 
 # Contenders: each makes some reports, so many at once, and answers with the seconds it took.
 
+#: How the command line of a warm parent, and so of its forks, is told.
+WARM = "runner.warm.nursery"
+
 Make = Callable[[Wishes, int], float]
 
 
@@ -105,13 +108,13 @@ def _speed(makers: Mapping[str, Make], wishes: Wishes, sizes: _Sizes) -> dict[st
 def _memory(
     makers: Mapping[str, Make], pids: Mapping[str, int], wishes: Wishes, sizes: _Sizes
 ) -> dict[str, list[tuple[int, Held]]]:
-    """The most that each contender held at each concurrency: its process and everything below it."""
+    """The most that each contender held at each concurrency: its process, everything below it, and its warm parent."""
     found: dict[str, list[tuple[int, Held]]] = {name: [] for name in pids}
     for level in sizes.levels:
         for name, pid in pids.items():
             tell(f"fan-out: memory of {name}, {level} at once")
             count = level * (1 if name == NOTEBOOKS else sizes.turns)  # ours ends so soon that one wave may not overlap
-            with watched(partial(held, pid)) as seen:
+            with watched(partial(held, pid, WARM if name == OURS else "")) as seen:
                 makers[name](wishes[:count], level)
             found[name].append((level, max(seen, key=lambda moment: moment.total)))
     return found
@@ -131,8 +134,9 @@ def _item(
             "them; its rate is scaled from that."
         ),
         (
-            "Memory: the largest PSS of the process that serves (or holds the pool) and of everything below it, at "
-            f"{', '.join(map(str, sizes.levels))} at once; the slope is what one more adds."
+            "Memory: the largest PSS of the process that serves (or holds the pool) and of everything below it, with the "
+            f"warm parent and all its forks, at {', '.join(map(str, sizes.levels))} at once, while reports are worked "
+            "out; the slope is what one more report adds: its kernel, papermill's process, its guard and its press."
         ),
         peer.note(),
     )
@@ -150,8 +154,8 @@ def rows(speed: Mapping[str, Sequence[float]], memory: Mapping[str, Sequence[tup
         at_least("ours ÷ the pool, notebooks alone", rate[OURS] / rate[NOTEBOOKS], "times", FASTER),
         at_least("ours ÷ the pool, to HTML and PDF", rate[OURS] / rate[WHOLE], "times", FASTER),
         *(Row(f"{name}: reports a minute", value, "a minute") for name, value in rate.items()),
-        at_most("ours: PSS of each further kernel", slope(memory[OURS]), unit, HEAVIER),
-        Row("papermill: PSS of each further kernel", slope(memory[NOTEBOOKS]), unit),
+        at_most("ours: PSS of each further report with its kernel", slope(memory[OURS]), unit, HEAVIER),
+        Row("papermill: PSS of each further report with its kernel", slope(memory[NOTEBOOKS]), unit),
         *(
             Row(f"{name.partition(',')[0]}: PSS, {level} at once", value, unit)
             for name, points in memory.items()
