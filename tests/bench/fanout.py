@@ -73,8 +73,12 @@ def _makers(serving: Worker, pool: Worker, folders: tuple[Path, Path], out: Path
 
     def pooled(*, finish: bool) -> Make:
         def run(wishes: Wishes, at_once: int) -> float:
-            words = {"project": theirs, "wishes": wishes, "at_once": at_once, "out": f"{out}/{next(turn)}"}
-            return float(pool.ask("pool", _LIMIT, **words, finish=finish)["wall"])
+            words = {"project": theirs, "wishes": wishes, "at_once": at_once, "finish": finish}
+            try:
+                return float(pool.ask("pool", _LIMIT, **words, out=f"{out}/{next(turn)}")["wall"])
+            except Failed as failed:  # papermill's wait for a kernel is known to miss its answer now and then
+                tell(f"fan-out: once more, the pool failed: {failed}")
+                return float(pool.ask("pool", _LIMIT, **words, out=f"{out}/{next(turn)}")["wall"])
 
         return run
 
@@ -134,7 +138,7 @@ def _item(
             "them; its rate is scaled from that."
         ),
         (
-            "Memory: the largest PSS of the process that serves (or holds the pool) and of everything below it, with the "
+            "Memory: the largest PSS of the process that serves (or holds the pool), of all below it, and of the "
             f"warm parent and all its forks, at {', '.join(map(str, sizes.levels))} at once, while reports are worked "
             "out; the slope is what one more report adds: its kernel, papermill's process, its guard and its press."
         ),
