@@ -182,16 +182,24 @@ class Held:
 def held(pid: int, beside: str = "") -> Held:
     """What a process and everything below it hold now, the largest first.
 
-    A warm parent and its forks are below no asker, but below the benchmark, which adopts them: `beside` is a word of
-    the command line by which such processes are counted as well.
+    A warm parent and its forks are below no asker, and it may have been there before: `beside` is a word of the command
+    line by which such processes of this environment are counted as well.
     """
     try:
         family = {psutil.Process(pid), *psutil.Process(pid).children(recursive=True)}
-        ours = psutil.Process().children(recursive=True) if beside else []
     except psutil.Error:
         return Held()
-    family |= {process for process in ours if beside in _words(process)}
+    if beside:
+        family |= {process for process in psutil.process_iter() if _is(process, beside)}
     return Held(tuple(sorted(((pss(process.pid), _words(process)) for process in family), reverse=True)))
+
+
+def _is(process: psutil.Process, word: str) -> bool:
+    try:
+        words = process.cmdline()[:4]
+    except psutil.Error:
+        return False
+    return word in words and words[0] == sys.executable
 
 
 def _words(process: psutil.Process) -> str:
