@@ -26,7 +26,7 @@ from matplotlib.figure import Figure as Canvas
 from runner.errors import ReportStopped, Trouble
 from runner.metrics.outliers import Band
 from runner.metrics.periods import Span
-from runner.model import BLOCK_MIME, SCRAP_MIME, Figure, Finding, Level
+from runner.model import BLOCK_MIME, Figure, Finding, Level
 from runner.notebook import bands, charts, contracts, figures, project, tables, warehouse
 from runner.notebook.figures import Prior, day_text
 
@@ -388,9 +388,10 @@ def _tell(name: str, data: Mapping[str, Any]) -> None:
 
 
 def _glue(name: str, data: Mapping[str, Any]) -> None:
-    """Hand a scrap over in the executed notebook, as `scrapbook.glue` does; no front end shows anything of it."""
-    scrap = {"name": name, "data": dict(data), "encoder": "json", "version": 1}
-    _show({SCRAP_MIME: scrap}, {"scrapbook": {"name": name, "data": True, "display": False}})
+    """Hand a scrap over in the executed notebook; scrapbook shows nothing of it."""
+    import scrapbook  # noqa: PLC0415 - brings papermill with it; a warm kernel has both already
+
+    scrapbook.glue(name, dict(data), encoder="json")
 
 
 def _block(block: Mapping[str, Any], text: str, html: str) -> None:
