@@ -9,6 +9,7 @@ A map of this folder, from the top floor down; imports run this way only::
     scheduler/   what is owed, what is due, what must be told
     report/      one report, stage by stage: check, execute, gate, render, proof, hand over
     delivery/    mail: compose apart from post
+    sources/     where data come from: ask, try again, fall back, land, compare, audit
     document/    executed notebook -> blocks -> HTML and PDF, and back again
     notebook/    what notebooks import: the warehouse, checks, charts, figures
     ledger/      the database of all that was owed, done and told
@@ -17,6 +18,7 @@ A map of this folder, from the top floor down; imports run this way only::
     config/      config/*.yml -> frozen objects
     warm/        processes forked from a parent that has all imported
     model.py     the frozen objects everyone speaks in
+    secrets.py   where secrets are read, and whether one stands where it must not
     errors.py    the error tree
     light.py     nbformat and holidays without their slowest imports
 """

@@ -4,6 +4,7 @@ RunnerError
 ├── UsageError            the words of a command are off              exit code 2
 ├── ConfigError           a file in config/ or a notebook is off      exit code 2
 ├── ReportStopped         the data or the figures must not go out     exit code 1
+│   └── SourceFailed      a source does not give what is needed
 └── RunFailed             the report could not be made                exit code 1
     ├── CellFailed
     ├── KernelDied
@@ -11,6 +12,7 @@ RunnerError
     ├── Interrupted
     ├── RenderingFailed
     ├── ProofFailed
+    ├── SecretShown
     └── DeliveryFailed
 """
 
@@ -35,6 +37,7 @@ class Trouble(StrEnum):
     INTERRUPTED = "interrupted"
     RENDERING_FAILED = "rendering failed"
     PROOF_FAILED = "proof failed"
+    SECRET_SHOWN = "secret shown"  # noqa: S105 - the name of a trouble
     DELIVERY_FAILED = "delivery failed"
 
     @property
@@ -96,6 +99,28 @@ class ReportStopped(RunnerError):  # noqa: N818  it is no fault of the software
         self.trouble = trouble
 
 
+class SourceFailed(ReportStopped):
+    """A source does not give what a report needs.
+
+    `passing`: the very same question may be answered in a moment; `wait`: how many seconds the source asks us to wait.
+    """
+
+    trouble = Trouble.SOURCE_UNAVAILABLE
+
+    def __init__(
+        self,
+        what: str,
+        remedy: str = "",
+        trouble: Trouble = Trouble.SOURCE_UNAVAILABLE,
+        *,
+        passing: bool = False,
+        wait: float | None = None,
+    ) -> None:
+        super().__init__(what, remedy, trouble)
+        self.passing = passing
+        self.wait = wait
+
+
 class RunFailed(RunnerError):  # noqa: N818  the words of the ledger
     """The report could not be made; the partial notebook is kept."""
 
@@ -137,6 +162,12 @@ class ProofFailed(RunFailed):
     """A finished file does not show what was checked."""
 
     trouble = Trouble.PROOF_FAILED
+
+
+class SecretShown(RunFailed):
+    """Something that was about to be kept or sent holds a secret; it says where, and never which."""
+
+    trouble = Trouble.SECRET_SHOWN
 
 
 class DeliveryFailed(RunFailed):

@@ -14,7 +14,7 @@ import typer.main
 import yaml
 
 from runner import cli, errors
-from runner.config import files
+from runner.config import ends, files
 from tests.test_notebooks import FIVE, copy_project, runner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,6 +91,10 @@ def test_keys_of_pipelines_are_explained():
         (files.Alerts, "settings.yml"),
         (files.Heartbeat, "settings.yml"),
         (files.Keep, "settings.yml"),
+        (ends.Mail, "settings.yml"),
+        (ends.Source, "sources.yml"),
+        (ends.Table, "sources.yml"),
+        (ends.Reconciliation, "sources.yml"),
         (files.Pipeline, "pipelines.yml"),
         (files.OnCall, "oncall.yml"),
         (files.Rotation, "oncall.yml"),
@@ -106,7 +110,8 @@ def test_keys_of_pipelines_are_explained():
 def test_every_key_of_config_is_shown(model, file):
     """Each key that a file of config/ may have stands in the shipped one, in use or in a comment."""
     text = (ROOT / "config" / file).read_text()
-    assert [key for key in model.model_fields if key != "name" and not re.search(rf"\b{key}\b", text)] == []
+    keys = [field.alias or key for key, field in model.model_fields.items()]
+    assert [key for key in keys if key != "name" and not re.search(rf"\b{key}\b", text)] == []
 
 
 def test_the_readme_knows_every_command():

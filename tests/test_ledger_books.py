@@ -775,7 +775,11 @@ BACK_TO_2 = """
 DROP INDEX runs_by_outcome; DROP INDEX runs_by_period; CREATE INDEX runs_by_period ON runs (pipeline, period);
 ALTER TABLE runs DROP COLUMN kernel;
 DROP INDEX incidents_by_time; DROP INDEX incidents_closed; DROP INDEX deadlines_held; DROP INDEX duties_open;
-DROP INDEX outbox_by_kind; DROP INDEX outbox_given_up; DROP INDEX shifts_by_end;
+DROP INDEX outbox_by_kind; DROP INDEX outbox_given_up; DROP INDEX shifts_by_end; DROP INDEX deliveries_open;
+ALTER TABLE deliveries DROP COLUMN state; ALTER TABLE deliveries DROP COLUMN attempts;
+ALTER TABLE deliveries DROP COLUMN next_try_at; ALTER TABLE deliveries DROP COLUMN holder;
+ALTER TABLE deliveries DROP COLUMN lease_until; ALTER TABLE deliveries DROP COLUMN error;
+DROP TABLE probes; DROP TABLE loads; DROP TABLE fingerprints;
 UPDATE schema_version SET version = 2;
 """
 

@@ -5,6 +5,8 @@ A map of this folder, from the bottom up::
     promise.py    the words of a deadline
     rhythm.py     the words of a duty
     values.py     what one value may be
+    strict.py     the base of every model
+    ends.py       where data come from and where mail goes, as models
     files.py      the files as models
     yaml.py       YAML without its surprises
     names.py      the known name that was meant
@@ -21,6 +23,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from runner.config.agreement import disagreements
+from runner.config.ends import Mail, Source, Sources, Table
 from runner.config.files import (
     WAREHOUSE,
     Duties,
@@ -46,6 +49,7 @@ __all__ = [
     "Engineer",
     "Experiments",
     "Holidays",
+    "Mail",
     "OnCall",
     "Owners",
     "People",
@@ -53,6 +57,9 @@ __all__ = [
     "Pipeline",
     "Project",
     "Settings",
+    "Source",
+    "Sources",
+    "Table",
     "load",
 ]
 
@@ -84,7 +91,7 @@ def load(folder: Path) -> Project:
 
 def _chosen(others: dict[type[BaseModel], BaseModel]) -> dict[str, Any]:
     """What of the optional files the software itself reads."""
-    wanted = {"holidays": Holidays, "experiments": Experiments, "oncall": OnCall}
+    wanted = {"sources": Sources, "holidays": Holidays, "experiments": Experiments, "oncall": OnCall}
     chosen: dict[str, Any] = {name: others[model] for name, model in wanted.items() if model in others}
     duties = others.get(Duties)
     return chosen | ({"duties": duties.duties} if isinstance(duties, Duties) else {})

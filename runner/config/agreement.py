@@ -15,6 +15,7 @@ Wrong = tuple[str, Where, Where, str]
 PIPELINES = "config/pipelines.yml"
 ONCALL = "config/oncall.yml"
 DUTIES = "config/duties.yml"
+SOURCES = "config/sources.yml"
 
 
 def disagreements(project: Project) -> Iterator[Wrong]:
@@ -26,6 +27,7 @@ def disagreements(project: Project) -> Iterator[Wrong]:
     yield from _cycles(project)
     yield from _rota(project)
     yield from _duties(project)
+    yield from _sources(project)
 
 
 def _wrong(project: Project, pipeline: Pipeline) -> Iterator[tuple[Where, str]]:
@@ -40,6 +42,9 @@ def _wrong(project: Project, pipeline: Pipeline) -> Iterator[tuple[Where, str]]:
     for number, name in enumerate(pipeline.readers):
         if name not in readers:
             yield ("readers", number), f"no list {name!r} in config/people.yml. {known(name, readers)}"
+    for number, name in enumerate(pipeline.approvers):
+        if name not in engineers:
+            yield ("approvers", number), f"no engineer {name!r} in config/people.yml. {known(name, engineers)}"
     for number, name in enumerate(pipeline.inputs):
         if name not in project.pipelines:
             yield ("inputs", number), f"no pipeline is called {name!r}. {known(name, project.pipelines)}"
@@ -120,3 +125,15 @@ def _duties(project: Project) -> Iterator[Wrong]:
                 f"no pipeline is called {duty.shown_by.pipeline!r}. {known(duty.shown_by.pipeline, project.pipelines)}"
             )
             yield DUTIES, where, where, what
+
+
+def _sources(project: Project) -> Iterator[Wrong]:
+    """Tables that name a source that there is not, or one twice."""
+    sources = project.sources.sources
+    for name, table in project.sources.tables.items():
+        where: Where = ("tables", name, "from")
+        for number, source in enumerate(table.from_):
+            if source not in sources:
+                yield SOURCES, (*where, number), where, f"no source is called {source!r}. {known(source, sources)}"
+            elif source in table.from_[:number]:
+                yield SOURCES, (*where, number), where, f"names {source!r} twice. Keep one of the two."

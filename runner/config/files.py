@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from runner.config.ends import Mail, Sources
 from runner.config.rhythm import Rhythm
 from runner.config.rhythm import parse as parse_rhythm
+from runner.config.strict import Strict
 from runner.config.values import (
     Bound,
     CalendarName,
@@ -38,12 +40,6 @@ from runner.config.values import (
 )
 
 WAREHOUSE = "warehouse"
-
-
-class Strict(BaseModel):
-    """Known keys only, of the very types, and nothing can be assigned to."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Person(Strict):
@@ -94,8 +90,10 @@ class Settings(Strict):
     ledger: LedgerPlace = "reports/ledger.sqlite"
     warehouse: Inside = ".cache/warehouse.duckdb"
     maildir: Inside = "reports/mail"
+    mail: Mail = Mail()
     run_limit: Seconds = 600.0
     render_limit: Seconds = 60.0
+    fetch_limit: Seconds = 300.0
     runs_at_once: Seats = "auto"
     warm_kernels: bool = True
     warehouse_memory: Memory = "4 GB"
@@ -144,6 +142,7 @@ class Pipeline(Strict):
     no_use_after: Seconds | None = None
     owners: Owners
     readers: tuple[str, ...]
+    approvers: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     sources: tuple[Inside, ...]
     limit: Seconds | None = None
@@ -231,6 +230,7 @@ class Duty(Strict):
     owner: str
     how: str
     shown_by: Shown | None = None
+    does: Literal["schemas", "reconciliation", "permissions", "connections"] | None = None
 
     @property
     def rhythm(self) -> Rhythm:
@@ -317,6 +317,7 @@ class Contract(Strict):
 
 #: Files that only some projects have.
 OPTIONAL: Mapping[str, type[BaseModel]] = {
+    "config/sources.yml": Sources,
     "config/costs.yml": Costs,
     "config/oncall.yml": OnCall,
     "config/duties.yml": Duties,

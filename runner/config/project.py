@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from runner.config.ends import Sources
 from runner.config.files import Duty, Experiments, Holidays, OnCall, People, Person, Pipeline, Settings
 from runner.config.names import known
 from runner.errors import UsageError
@@ -20,6 +21,7 @@ class Project:
     settings: Settings
     people: People
     pipelines: Mapping[str, Pipeline]
+    sources: Sources = field(default_factory=Sources)
     holidays: Holidays = field(default_factory=Holidays)
     experiments: Experiments = field(default_factory=Experiments)
     oncall: OnCall | None = None
@@ -41,6 +43,14 @@ class Project:
         """The ledger's database address."""
         text = self.settings.ledger
         return text if "://" in text else f"sqlite:///{self.folder / text}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of all secrets of the project, such as `env:TILLS_TOKEN`."""
+        heart = self.settings.heartbeat
+        channels = [channel for engineer in self.people.engineers.values() for channel in engineer.channels]
+        named = [*channels, *([heart.channel] if heart else []), *self.settings.mail.secrets, *self.sources.secrets]
+        return tuple(dict.fromkeys(name for name in named if name.startswith("env:")))
 
     @property
     def templates(self) -> tuple[Path, ...]:

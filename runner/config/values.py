@@ -135,6 +135,47 @@ def _channel(text: str) -> str:
     return text
 
 
+def _secret(text: str) -> str:
+    if not re.fullmatch(r"env:[A-Z][A-Z0-9_]*", text):
+        raise ValueError("write env:NAME: the variable NAME, or the file that NAME_FILE names, holds the secret")
+    return text
+
+
+def _place(text: str) -> str:
+    """An address; one with a password in it stands in the environment."""
+    if not text.strip() or any(not letter.isprintable() for letter in text):
+        raise ValueError("write an address, such as https://… or s3://…, or env:NAME where it holds a password")
+    if re.match(r"[a-z0-9+.-]+://[^/@]*:[^/@]*@", text, re.IGNORECASE):
+        raise ValueError("holds a password, which has no place in config/. Write env:NAME")
+    return text
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-f:]*::[0-9a-f:]*", text):
+        raise ValueError("write the name of a machine: smtp.example.com")
+    return text
+
+
+def _web(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s<>\"@]+", text):
+        raise ValueError("write an address of the web: https://reports.example.com")
+    return text
+
+
+def _unsubscribe(text: str) -> str:
+    if not re.fullmatch(r"(mailto:[^\s<>,@]+@[^\s<>,@]+|https://[^\s<>,\"@]+)", text):
+        raise ValueError("write where a reader says no more: mailto:reports@example.com or https://…")
+    return text
+
+
+def size(text: Any) -> int:
+    """A size, `500 KB`, `10 MB` or `1 GB`, in bytes. Raises ValueError on anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(KB|MB|GB)", text) if isinstance(text, str) else None
+    if not found or not float(found[1]):
+        raise ValueError("write a size as a number and a unit: 500 KB, 10 MB")
+    return int(float(found[1]) * {"KB": 1e3, "MB": 1e6, "GB": 1e9}[found[2]])
+
+
 def _calendar(name: str) -> str:
     # By its name: a list of what each calendar supports would import all the countries of the world.
     if name not in {*EntityLoader.get_country_codes(), *EntityLoader.get_financial_codes()}:
@@ -213,4 +254,10 @@ LocalTime = Annotated[str, _checked(local_time)]
 Promised = Annotated[str, _checked(promise.parse)]
 Recurring = Annotated[str, _checked(rhythm.parse)]
 Channel = Annotated[str, AfterValidator(_channel)]
+SecretName = Annotated[str, AfterValidator(_secret)]
+Place = Annotated[str, AfterValidator(_place)]
+Host = Annotated[str, AfterValidator(_host)]
+WebPlace = Annotated[str, AfterValidator(_web)]
+Unsubscribe = Annotated[str, AfterValidator(_unsubscribe)]
+Size = Annotated[int, BeforeValidator(size)]
 CalendarName = Annotated[str, AfterValidator(_calendar)]

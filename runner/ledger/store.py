@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from runner.errors import ConfigError
 from runner.ledger.tables import PARTIAL, meta, schema_version
 
-SCHEMA = 3
+SCHEMA = 4
 BUSY = 30_000  # milliseconds that one writer waits for another
 AGAIN = 20  # milliseconds between two tries where SQLite itself may not wait
 #: The lock that every writer on PostgreSQL takes; any number that no other software on that database uses.
@@ -115,7 +115,17 @@ def _to_3(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-_STEPS = {2: _to_2, 3: _to_3}
+def _to_4(connection: sa.Connection) -> None:
+    """A delivery has a state, tries and a holder; sources have a past."""
+    columns = ("state VARCHAR(16) NOT NULL DEFAULT 'owed'", "attempts INTEGER NOT NULL DEFAULT 0")
+    for column in (*columns, "next_try_at VARCHAR(32)", "holder VARCHAR(64)", "lease_until VARCHAR(32)", "error TEXT"):
+        connection.exec_driver_sql(f"ALTER TABLE deliveries ADD COLUMN {column}")
+    connection.exec_driver_sql("UPDATE deliveries SET state = 'sent' WHERE sent_at IS NOT NULL")
+    for statement in PARTIAL:
+        connection.exec_driver_sql(statement)
+
+
+_STEPS = {2: _to_2, 3: _to_3, 4: _to_4}
 
 
 def _refuse_newer(found: int) -> None:

@@ -111,7 +111,13 @@ deliveries = sa.Table(
     sa.Column("recipient", sa.String(255), primary_key=True),
     sa.Column("run", sa.ForeignKey("runs.run"), nullable=False),
     sa.Column("message_id", sa.String(255), nullable=False),
-    sa.Column("sent_at", Instant),
+    sa.Column("sent_at", Instant),  # when the server took it, or it lay in the maildir
+    sa.Column("state", sa.String(16), nullable=False, server_default="owed"),  # see `runner.ledger.deliveries`
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_try_at", Instant),
+    sa.Column("holder", sa.String(64)),
+    sa.Column("lease_until", Instant),
+    sa.Column("error", sa.Text),
 )
 
 records = sa.Table(
@@ -254,6 +260,47 @@ acts = sa.Table(
     sa.Index("acts_by_time", "at"),
 )
 
+probes = sa.Table(
+    "probes",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("trouble", sa.String(32)),  # none: it answered
+    sa.Column("message", sa.Text, nullable=False, server_default=""),
+    sa.Column("by", sa.String(64), nullable=False, server_default="probe"),  # or the name of the run that asked it
+    sa.Index("probes_by_source", "source", "at"),
+)
+
+loads = sa.Table(
+    "loads",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("run", sa.String(64), nullable=False, server_default=""),
+    sa.Column("table", sa.String(64), nullable=False),
+    sa.Column("source", sa.String(64), nullable=False),  # the one that served it
+    sa.Column("first_day", sa.String(10)),
+    sa.Column("last_day", sa.String(10)),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("rest", sa.JSON, nullable=False),  # sources that were asked before and why they did not serve, and more
+    sa.Index("loads_by_table", "table", "at"),
+)
+
+fingerprints = sa.Table(
+    "fingerprints",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("run", sa.String(64), nullable=False, server_default=""),
+    sa.Column("table", sa.String(64), nullable=False),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("columns", sa.JSON, nullable=False),
+    sa.Index("fingerprints_by_table", "table", "source", "at"),
+)
+
 marks = sa.Table(
     "marks",
     meta,
@@ -278,6 +325,7 @@ PARTIAL = (
     "CREATE UNIQUE INDEX IF NOT EXISTS incidents_open ON incidents (pipeline, period) WHERE closed_at IS NULL",
     "CREATE INDEX IF NOT EXISTS incidents_closed ON incidents (closed_at) WHERE closed_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS deadlines_held ON deadlines (holder, lease_until) WHERE holder IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS deliveries_open ON deliveries (pipeline, period) WHERE sent_at IS NULL",
     "CREATE INDEX IF NOT EXISTS duties_open ON duties (due_at, opens_at) WHERE done_at IS NULL",
 )
 for _text in PARTIAL:

@@ -42,6 +42,7 @@ from runner.report.notebooks import NotebookNode
 from runner.report.parameters import Parameter
 from runner.report.press import Press, Presses, Sheet
 from runner.report.warming import settled
+from runner.secrets import variables as secret_variables
 
 #: Where a press lays its files, in the folder of the run's work.
 PRINTED = "printed"
@@ -371,13 +372,8 @@ def _env(draft: Draft, ctx: Ctx) -> dict[str, str]:
 
 
 def withheld(project: Project) -> frozenset[str]:
-    """The variables that hold addresses of people and of the watch: secrets, and no business of a notebook."""
-    heart = project.settings.heartbeat
-    channels = [channel for engineer in project.people.engineers.values() for channel in engineer.channels]
-    channels += [heart.channel] if heart else []
-    names = {channel.removeprefix("env:") for channel in channels if channel.startswith("env:")}
-    names.add("RUNNER_WATCH_TOKEN")
-    return frozenset(names | {f"{name}_FILE" for name in names})
+    """The variables that hold secrets: no business of a notebook."""
+    return secret_variables(project.secrets) | {"RUNNER_WATCH_TOKEN", "RUNNER_WATCH_TOKEN_FILE"}
 
 
 def _epoch(plan: Plan) -> int:
