@@ -10,6 +10,7 @@ A map of this folder; each book is a module of functions over one transaction::
     deadlines.py  what is owed: claims with leases, attempts, outcomes
     incidents.py  troubles and what happened in each
     outbox.py     messages owed, claimed, sent
+    sources.py    what sources answered, what was loaded, what tables looked like
     rota.py       who was on call (frozen), rules in force, swaps
     duties.py     recurring duties and their evidence
     journal.py    who did what, and up to when the scheduler has looked

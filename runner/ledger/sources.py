@@ -1,0 +1,100 @@
+"""The past of the sources: what each answered, what was loaded from it, and what its tables looked like.
+
+Functions over one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.errors import Trouble
+from runner.ledger.tables import fingerprints as _fingerprints
+from runner.ledger.tables import loads as _loads
+from runner.ledger.tables import probes as _probes
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question to a source and how it was answered: seconds it took, and the trouble, if there was one.
+
+    `by` is `probe`, or the name of the run that asked.
+    """
+
+    source: str
+    at: datetime
+    seconds: float
+    trouble: Trouble | None = None
+    message: str = ""
+    by: str = "probe"
+
+
+@dataclass(frozen=True)
+class Load:
+    """Rows of one table that one source served, for days first..last (ISO; none for a table read whole)."""
+
+    at: datetime
+    table: str
+    source: str
+    rows: int
+    first_day: str | None = None
+    last_day: str | None = None
+    run: str = ""
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a table looked like at its source: for each column plain JSON facts, and one hash over names and types."""
+
+    at: datetime
+    table: str
+    source: str
+    sha256: str
+    columns: Mapping[str, Any]
+    run: str = ""
+
+
+def probed(tx: sa.Connection, probe: Probe) -> None:
+    """Note how a source answered."""
+    trouble = None if probe.trouble is None else str(probe.trouble)
+    tx.execute(_probes.insert().values(**{**vars(probe), "trouble": trouble}))
+
+
+def probes(tx: sa.Connection, source: str, most: int = 100) -> tuple[Probe, ...]:
+    """How a source answered, newest first."""
+    query = sa.select(_probes).where(_probes.c.source == source)
+    rows = tx.execute(query.order_by(_probes.c.at.desc(), _probes.c.id.desc()).limit(most))
+    return tuple(
+        Probe(row.source, row.at, row.seconds, row.trouble and Trouble(row.trouble), row.message, row.by)
+        for row in rows
+    )
+
+
+def loaded(tx: sa.Connection, load: Load) -> None:
+    """Note what was loaded."""
+    tx.execute(_loads.insert().values(**{**vars(load), "rest": dict(load.rest)}))
+
+
+def loads(tx: sa.Connection, table: str, most: int = 100) -> tuple[Load, ...]:
+    """What was loaded into a table, newest first."""
+    query = sa.select(_loads).where(_loads.c.table == table)
+    rows = tx.execute(query.order_by(_loads.c.at.desc(), _loads.c.id.desc()).limit(most))
+    return tuple(Load(**{name: getattr(row, name) for name in Load.__dataclass_fields__}) for row in rows)
+
+
+def fingerprinted(tx: sa.Connection, fingerprint: Fingerprint) -> None:
+    """Note what a table looked like."""
+    tx.execute(_fingerprints.insert().values(**{**vars(fingerprint), "columns": dict(fingerprint.columns)}))
+
+
+def fingerprints(tx: sa.Connection, table: str, source: str, most: int = 10) -> tuple[Fingerprint, ...]:
+    """What a table looked like at a source, newest first."""
+    query = sa.select(_fingerprints).where(_fingerprints.c.table == table, _fingerprints.c.source == source)
+    rows = tx.execute(query.order_by(_fingerprints.c.at.desc(), _fingerprints.c.id.desc()).limit(most))
+    names = Fingerprint.__dataclass_fields__
+    return tuple(Fingerprint(**{name: getattr(row, name) for name in names}) for row in rows)
