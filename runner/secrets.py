@@ -1,4 +1,4 @@
-"""Secrets: where they are read, and whether one of them stands where it must not.
+"""Secrets: how they are named and where they are read.
 
 A secret is named in config as `env:NAME`, and is the content of the variable NAME or of the file that NAME_FILE names.
 No error, log line or representation here carries one.

@@ -19,11 +19,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from runner import config
+from runner.config.ends import Mail
 from runner.delivery import alerts, mail
 from runner.delivery.channels import Channels, Parcel, Recorder, Sent
 from runner.delivery.messages import Message
 from runner.errors import DeliveryFailed
 from tests import small_projects
+from tests.mail_server import serving
 
 NOW = datetime(2017, 11, 16, 13, 37, tzinfo=UTC)
 SECRET = "t0psecret"
@@ -274,6 +276,68 @@ def test_a_date_without_a_zone_is_refused(project):
     """`now` is aware everywhere."""
     with pytest.raises(DeliveryFailed, match="no time zone"):
         channels(project).send(LETTER, NOW.replace(tzinfo=None))
+
+
+# --- mail by a server ---
+
+
+def served(project, port, **more):
+    """The project with a mail server."""
+    said = {"server": "127.0.0.1", "port": port, "security": "none", "timeout": "30 s", **more}
+    settings = project.settings.model_copy(update={"mail": Mail.model_validate(said)})
+    return replace(project, settings=settings)
+
+
+def test_a_mail_goes_by_the_server_where_there_is_one(project):
+    """The same mail, from the address for bounces; nothing lies in the maildir."""
+    with serving() as server:
+        channels(served(project, server.port, bounces="bounces@example.com")).send(LETTER, NOW)
+        (got,) = server.book.got
+    assert (got.sender, got.recipient, got.name) == ("bounces@example.com", "ann@example.com", LETTER.message_id)
+    assert not project.maildir.exists()
+
+
+def test_what_continues_a_message_names_it(project):
+    """In-Reply-To holds the first, References all, in whole words however long; neither holds what is no identity."""
+    first, second = (f"<{letter * 32}@{'long-' * 12}example.com>" for letter in "ab")
+    references = (first, second, "<no id>", "<x@y>\r\nBcc: e@f.g", LETTER.message_id)
+    channels(project).send(replace(LETTER, references=references), NOW)
+    (path,) = (project.maildir / "new").iterdir()
+    letter = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    assert f"References: {first}\r\n {second}\r\n".encode() in path.read_bytes()
+    assert (letter["In-Reply-To"], letter["Bcc"]) == (first, None)
+
+
+@pytest.mark.parametrize("answer", ["450 4.2.1 Later", "550 5.1.1 No such user"])
+def test_a_mail_that_is_not_taken_is_a_failure_in_the_servers_words(project, answer):
+    """The outbox tries it again, and pages go all the same."""
+    with serving() as server, answering(200) as pager:
+        server.begin(to={"ann@example.com": [answer]})
+        carrier = channels(served(project, server.port), pager.address)
+        assert answer[4:] in failure(carrier, LETTER)
+        carrier.send(PARCEL, NOW)
+        carrier.send(LETTER, NOW)
+    assert (len(pager.got), server.book.taken()) == (1, {"ann@example.com": 1})
+
+
+def test_a_server_that_is_down_is_asked_once_in_a_look(project):
+    """Of many mails of one look the first finds out; the next look asks again."""
+    with dripping() as silent:
+        carrier = channels(served(project, silent.port, timeout="1 s"))
+        for _ in range(50):
+            assert "cannot be used" in failure(carrier, LETTER)
+        with serving() as server:
+            carrier._mail._project = served(project, server.port)
+            failure(carrier, LETTER)
+            carrier.send(LETTER, NOW.replace(minute=38))
+            assert server.book.taken() == {"ann@example.com": 1}
+
+
+def test_an_alert_goes_to_the_sandbox_as_well(project):
+    """Its subject names the engineer."""
+    channels(served(project, 1, server=None, sandbox="bob@example.com")).send(LETTER, NOW)
+    (letter,) = letters(project)
+    assert (letter["Subject"], letter["To"]) == (f"[for ann@example.com] {MESSAGE.subject}", "Ann <bob@example.com>")
 
 
 # --- addresses ---

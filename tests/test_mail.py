@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import email
 import email.policy
+import io
 import mailbox
+import re
 import struct
 import zlib
 from datetime import UTC, datetime
@@ -15,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.delivery import mail
+from runner.delivery import mail, maildir
 from runner.document import readback
 from runner.document.blocks import Chart, document_of
 from runner.errors import DeliveryFailed
@@ -296,9 +298,70 @@ def test_the_html_suits_mail_programmes():
     layout = Layout(text)
     assert set(layout.tables) == {"presentation"}
     assert layout.bare == []
-    assert not layout.tags & {"script", "style", "link", "form", "svg"}
+    assert not layout.tags & {"script", "link", "form", "svg"}
     assert len(text.encode()) < 50_000
     assert 'name="color-scheme" content="light dark"' in text
+
+
+def test_the_dark_is_colours_alone_and_the_light_needs_none_of_them():
+    """The one style element is a media query of colours; without it nothing on the page changes in the light."""
+    text = html(sent())
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    rules = dict(re.findall(r"([^{}]+)\{([^{}]+)\}", style.partition("dark){")[2]))
+    assert {rule.partition(":")[0] for rule in rules.values()} == {"background-color", "color", "border-color"}
+    named = {name.strip().lstrip(".") for names in rules for name in names.split(",")}
+    used = {name for names in re.findall(r'class="([^"]+)"', text) for name in names.split()}
+    assert used <= named
+    for tag in re.findall(r"<(?:p|td|div|table|h1)[^>]*class=\"[^>]*>", text):
+        assert "#" in tag  # each has its colour of the light on itself
+
+
+def test_a_chart_is_opaque_so_that_no_dark_page_shines_through():
+    """Its white is in the picture: where a programme turns the page's colours round, dark lines stay on white."""
+    import matplotlib.image  # noqa: PLC0415 - for this alone
+
+    (part,) = [part for part in sent().walk() if part.get_content_maintype() == "image"]
+    pixels = matplotlib.image.imread(io.BytesIO(part.get_content()))
+    assert pixels.shape[2] == 3 or pixels[..., 3].min() == 1
+
+
+def test_what_is_said_before_all_else_comes_first_in_both_bodies():
+    """After the greeting, and also as what a list of messages shows."""
+    words = "This report replaces the one sent to you before: figures in it have changed."
+    message = sent(opening=words)
+    assert readback.flow(message.get_body(("plain",)).get_content()).startswith(f"Dear Ada Lovelace, {words}")
+    page = readback.read_html(html(message)).words
+    assert page.index(words) < page.index("Revenue on Wednesday")
+
+
+HOSTILE = "\u202eevil\u2066\x00\x1b[31m\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>/../../etc"
+
+
+@pytest.mark.parametrize("field", ["subject", "opening", "report_name", "unsubscribe"])
+def test_hostile_words_of_an_envelope_are_harmless(field):
+    """No header, no markup, no path, no character that turns a line round or clears a screen."""
+    message = sent(**{field: HOSTILE})
+    assert message["Bcc"] is None
+    assert len(message["To"].addresses) == 1
+    assert message["List-Unsubscribe"] is None
+    everything = message["Subject"] + html(message) + message.get_body(("plain",)).get_content()
+    assert not set(everything) & set("\u202e\u2066\x00\x1b")
+    assert "<script" not in html(message)
+    for part in message.iter_attachments():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+\.pdf", part.get_filename())
+
+
+def test_a_place_that_is_no_address_is_never_linked_to():
+    """Else the message would have neither the report nor a way to it."""
+    with pytest.raises(DeliveryFailed, match="cannot be linked to"):
+        sent(report_at=HOSTILE)
+
+
+@pytest.mark.parametrize("address", ["ada\u202e@example.org", "ada\x00@example.org", "a\u200bda@example.org"])
+def test_an_address_with_characters_that_nobody_sees_is_refused(address):
+    """It would be shown as another than it is."""
+    with pytest.raises(DeliveryFailed):
+        sent(recipient=mail.Person("A", address))
 
 
 def test_markup_in_the_report_is_escaped():
@@ -350,7 +413,7 @@ def test_message_ids_are_stable_and_distinct():
 def test_posting_writes_a_maildir_that_python_reads(tmp_path):
     """The message lies in `new`, whole, and nothing is left in `tmp`."""
     message = mail.compose(envelope(), samples.rich_document(), PDF)
-    path = mail.post(message, tmp_path / "mail")
+    path = maildir.post(message.as_bytes(), tmp_path / "mail")
     assert path.parent.name == "new"
     assert path.read_bytes() == message.as_bytes()
     assert list((tmp_path / "mail" / "tmp").iterdir()) == []
@@ -361,13 +424,13 @@ def test_posting_writes_a_maildir_that_python_reads(tmp_path):
 def test_posting_twice_writes_once(tmp_path):
     """The same Message-ID is posted once, also after a reader has moved it to `cur`."""
     message = mail.compose(envelope(), samples.rich_document(), PDF)
-    first = mail.post(message, tmp_path)
+    first = maildir.post(message.as_bytes(), tmp_path)
     stamp = first.stat().st_mtime_ns
-    assert mail.post(message, tmp_path) == first
+    assert maildir.post(message.as_bytes(), tmp_path) == first
     assert first.stat().st_mtime_ns == stamp
     read = tmp_path / "cur" / f"{first.name}:2,S"
     first.rename(read)
-    assert mail.post(message, tmp_path) == read
+    assert maildir.post(message.as_bytes(), tmp_path) == read
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -375,7 +438,7 @@ def test_each_recipient_gets_a_message_of_their_own(tmp_path):
     """Two identities are two files."""
     for address in ("ada@example.org", "bob@example.org"):
         one = envelope(recipient=mail.Person("", address), message_id=mail.message_id("e.org", address))
-        mail.post(mail.compose(one, samples.rich_document(), PDF), tmp_path)
+        maildir.post(mail.compose(one, samples.rich_document(), PDF).as_bytes(), tmp_path)
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
@@ -383,14 +446,14 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     """A file where the folder should be is an error with a remedy, and a retry may help."""
     (tmp_path / "mail").write_text("not a folder")
     with pytest.raises(DeliveryFailed, match="cannot be written") as caught:
-        mail.post(mail.compose(envelope(), samples.rich_document(), PDF), tmp_path / "mail")
+        maildir.post(mail.compose(envelope(), samples.rich_document(), PDF).as_bytes(), tmp_path / "mail")
     assert caught.value.retry
 
 
 def test_another_report_under_the_same_name_is_refused(tmp_path):
     """Where a message of that name carries another PDF, nothing is said to be sent: a person looks."""
     document = samples.rich_document()
-    mail.post(mail.compose(envelope(), document, PDF), tmp_path)
+    maildir.post(mail.compose(envelope(), document, PDF).as_bytes(), tmp_path)
     with pytest.raises(DeliveryFailed, match="written to before, with another report"):
-        mail.post(mail.compose(envelope(), document, PDF + b" "), tmp_path)
+        maildir.post(mail.compose(envelope(), document, PDF + b" ").as_bytes(), tmp_path)
     assert len(list((tmp_path / "new").iterdir())) == 1

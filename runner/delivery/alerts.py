@@ -1,7 +1,8 @@
 """Every message that the plan sends, one small function each: this module is the list of them. Pure.
 
 To engineers: trouble, escalation, reminder, hand_off, recovered, closed; rota_changed, config_changed; swap_offered,
-swap_accepted, swap_declined, swap_undone; duty_open, duty_overdue, duty_done; can_you_hear; heartbeat.
+swap_accepted, swap_declined, swap_undone; duty_open, duty_found, duty_overdue, duty_done; source_down, source_back;
+can_you_hear; heartbeat.
 To readers: delay, still_late, will_not_come. To anybody: grouped.
 """
 
@@ -168,7 +169,11 @@ def _incident(situation: Situation, headline: str, by: str, word: str = "") -> M
 
 def _marked(situation: Situation, message: Message) -> Message:
     """A drill says so before anything else."""
-    if not situation.drill:
+    return _drilled_if(message, drill=situation.drill)
+
+
+def _drilled_if(message: Message, *, drill: bool) -> Message:
+    if not drill:
         return message
     return replace(message, subject=_DRILL + message.subject, headline=f"This is a drill. {message.headline}")
 
@@ -209,6 +214,7 @@ def _commands(situation: Situation, by: str) -> Iterable[tuple[str, str]]:
         yield "Look at what happened", f"{command} logs {run}"
     if situation.run and situation.held:
         yield "Approve, if the figures are right", f'{command} approve {run} --by {who} --because "REASON"'
+        yield "Reject, if they are not", f'{command} reject {run} --by {who} --because "REASON"'
     if situation.as_of:
         experiment = f" --experiment {_quoted(situation.experiment)}" if situation.experiment else ""
         wanted = f"{_quoted(situation.pipeline)} --as-of {_quoted(situation.as_of)}{experiment}"
@@ -479,6 +485,33 @@ def duty_open(task: Task) -> Message:
     return _duty(task, "Duty", f"{task.title} is due, {left(task.due_at, task.now)}.", "plain")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the software found when it did a duty: a line each, where it is kept, and the runbook's section for it."""
+
+    lines: tuple[str, ...]
+    folder: str
+    runbook_title: str
+    runbook: str
+    is_grave: bool = False  # something will break, or is broken
+
+
+def duty_found(task: Task, found: Found) -> Message:
+    """To the owner, when the software did a duty and found what a person must look at."""
+    count = len(found.lines)
+    return Message(
+        subject=f"Found: {task.title}, {count} {'thing' if count == 1 else 'things'} to look at",
+        headline=f"{task.title} found what somebody must look at.",
+        facts=(*_bullets(found.lines), ("Answer by", local(task.due_at, task.zone)), ("Owner", task.owner)),
+        runbook_title=found.runbook_title,
+        runbook=found.runbook,
+        commands=task.commands,
+        links=(("Everything that was seen", found.folder),),
+        closing=f"You get this because of a duty of {task.owner}. It is open until somebody says what was done.",
+        tone="stop" if found.is_grave else "warn",
+    )
+
+
 def duty_overdue(task: Task) -> Message:
     """To the owner and whoever is on call, when it was not done in time."""
     headline = f"{task.title} was not done in time: {left(task.due_at, task.now)}."
@@ -507,6 +540,76 @@ def _duty(task: Task, word: str, headline: str, tone: str) -> Message:
         closing=f"You get this because of a duty of {task.owner}. It is open until its evidence is recorded.",
         tone=tone,
     )
+
+
+# --- sources ---
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A source that does not serve us, or did not: `instead` are the sources behind it, `reports` what rests on it.
+
+    `trouble` is what is wrong, in a word or two; `silent` are the names of those who did not answer.
+    """
+
+    incident: int
+    source: str
+    title: str
+    sentence: str
+    trouble: str
+    since: datetime
+    now: datetime
+    zone: ZoneInfo
+    reports: str
+    instead: str
+    runbook_title: str
+    runbook: str
+    command: str = "runner"
+    drill: bool = False
+    acknowledged_by: str = ""
+    silent: tuple[str, ...] = ()
+
+
+def source_down(outage: Outage, role: str, by: str = _SOMEBODY, word: str = "") -> Message:
+    """To engineers, while a source does not serve us; again with `word`, or to the next where somebody is silent."""
+    first = f"{_and(outage.silent)} did not acknowledge this. " if outage.silent else ""
+    who, command = _quoted(by), outage.command
+    acknowledge = ("Acknowledge, so that nobody else is woken", f"{command} ack {outage.incident} --by {who}")
+    at_it = outage.acknowledged_by
+    message = Message(
+        subject=f"{'Escalated: ' if outage.silent else word}{_outage(outage)} [#{outage.incident}]",
+        headline=f"{first}{outage.sentence}",
+        facts=_known(
+            (
+                ("Source", f"{outage.title} ({outage.source})"),
+                ("Since", f"{local(outage.since, outage.zone)}, {span(outage.now - outage.since)} ago"),
+                ("Serves instead", outage.instead or "Nothing: no other source has its tables."),
+                ("Rests on it", outage.reports),
+            )
+        ),
+        runbook_title=outage.runbook_title,
+        runbook=outage.runbook,
+        commands=(*(() if at_it else (acknowledge,)), ("Ask it again", f"{command} probe {_quoted(outage.source)}")),
+        closing=f"You get this as {role}. {f'{at_it} is at it.' if at_it else 'It closes when it answers.'}",
+        tone="stop",
+    )
+    return _drilled_if(message, drill=outage.drill)
+
+
+def _outage(outage: Outage) -> str:
+    return f"{outage.trouble.capitalize()}: {outage.title}"
+
+
+def source_back(outage: Outage) -> Message:
+    """To those who were told that it was down."""
+    message = Message(
+        subject=f"Recovered: {outage.title} [#{outage.incident}]",
+        headline=outage.sentence,
+        facts=(("Was down", f"since {local(outage.since, outage.zone)}, for {span(outage.now - outage.since)}"),),
+        closing="You get this because you were told that it was down. There is nothing left to do.",
+        tone="good",
+    )
+    return _drilled_if(message, drill=outage.drill)
 
 
 # --- drills ---

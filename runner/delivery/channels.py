@@ -1,4 +1,4 @@
-"""One message to one person by one channel: mail into the maildir, everything else by an apprise address.
+"""One message to one person by one channel: mail by the project's own door, everything else by an apprise address.
 
 A channel is `mail` or `env:NAME`, where the variable NAME, or the file that NAME_FILE names, holds one address.
 Addresses hold secrets: no error, log line or representation here carries one.
@@ -13,12 +13,10 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from types import ModuleType
@@ -26,11 +24,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from runner.config.files import Person
 from runner.config.project import Project
-from runner.delivery import mail, messages
+from runner.delivery import messages
+from runner.delivery.door import Door
+from runner.delivery.headers import POLICY, address
 from runner.delivery.messages import Message
+from runner.delivery.outcome import Kind
+from runner.delivery.smtp import Limits, server_of
 from runner.document.shipped import TEMPLATES
 from runner.document.texts import line
 from runner.errors import DeliveryFailed
+from runner.leaks import Censor
 
 if TYPE_CHECKING:
     from apprise import Apprise, AppriseResult
@@ -43,6 +46,9 @@ _CODE = re.compile(r"error=(\d{3})\b")
 _TYPES = {"stop": "failure", "warn": "warning", "good": "success"}
 #: Seconds until an address has answered, whatever it does; apprise itself waits 4 s for each read.
 LIMIT = 20.0
+#: Seconds: the longest wait for one answer of the mail server, and how long all mail of one look may take besides the
+#: connecting. Leases are prolonged between two looks.
+MAIL_WAIT, MAIL_LIMIT = 5.0, 15.0
 _FORM = "Write the channel as mail or env:NAME in config/people.yml."
 
 
@@ -50,7 +56,8 @@ _FORM = "Write the channel as mail or env:NAME in config/people.yml."
 class Parcel:
     """One message to one person: `message_id` is `<left@right>` and the same at every try, `channel` mail or env:NAME.
 
-    `address` is the person's mail address; other channels have theirs in the environment.
+    `address` is the person's mail address; other channels have theirs in the environment. `references` are the
+    identities of messages that this one continues, the first of them first: mail programmes show them as one thread.
     """
 
     message_id: str
@@ -58,6 +65,7 @@ class Parcel:
     address: str
     channel: str
     message: Message
+    references: tuple[str, ...] = ()
 
 
 class Carrier(Protocol):
@@ -77,6 +85,7 @@ class Channels:
         self._project = project
         self._environment = environment
         self._limit = limit
+        self._mail = _MailOfOneLook(project, environment)
 
     def __repr__(self) -> str:
         return "Channels()"  # the environment holds secrets
@@ -84,21 +93,22 @@ class Channels:
     def send(self, parcel: Parcel, now: datetime) -> None:
         """Delivers a parcel; `now` is aware and dates a mail. Raises DeliveryFailed with a text that may be shown.
 
-        A mail that is in the maildir already is not written again. Any other channel gets the message again, under
-        the same reference in its last line.
+        A mail that is in the maildir already is not written again; a mail server gets it again, under the same
+        Message-ID. Any other channel gets the message again, under the same reference in its last line.
         """
+        parcel = _discreet(parcel, self._project.censor)
         if parcel.channel == MAIL:
             templates = self._project.templates or (TEMPLATES,)
-            letter = compose(self._project.settings.sender, parcel, now, templates)
-            mail.post(letter, self._project.maildir)
+            self._mail.send(compose(self._project.settings.sender, parcel, now, templates), now)
         else:
             self._notify(parcel)
 
     def problem(self, channel: str) -> str:
         """Why a channel cannot be reached, or nothing. It reads the address and sends nothing."""
-        if channel == MAIL:
-            return ""
         try:
+            if channel == MAIL:
+                self._mail.look()
+                return ""
             _service(channel, _address(channel, self._environment))
         except DeliveryFailed as error:
             return str(error)
@@ -111,6 +121,11 @@ class Channels:
         reason = call.made(self._limit)
         if reason:
             raise DeliveryFailed(f"The channel {parcel.channel} did not take the message: {reason}.", "It is retried.")
+
+
+def _discreet(parcel: Parcel, censor: Censor) -> Parcel:
+    """The parcel without secrets: an alert must go out, whatever stands in the error it tells of."""
+    return replace(parcel, message=Message.of(censor.clean(parcel.message.as_dict())))
 
 
 def _address(channel: str, environment: Mapping[str, str]) -> str:
@@ -158,7 +173,7 @@ def compose(sender: Person, parcel: Parcel, now: datetime, templates: tuple[Path
     """The mail: multipart/alternative, the same bytes for the same parcel and time. Raises DeliveryFailed."""
     if not _MESSAGE_ID.fullmatch(parcel.message_id):
         raise DeliveryFailed(f"The Message-ID {line(parcel.message_id)!r} is malformed.", "Use mail.message_id.")
-    letter = EmailMessage(policy=SMTP)
+    letter = EmailMessage(policy=POLICY)
     try:
         _head(letter, sender, parcel, now)
     except (ValueError, IndexError, MessageError) as error:
@@ -172,13 +187,50 @@ def compose(sender: Person, parcel: Parcel, now: datetime, templates: tuple[Path
 def _head(letter: EmailMessage, sender: Person, parcel: Parcel, now: datetime) -> None:
     if now.tzinfo is None:
         raise ValueError("its date has no time zone")
-    letter["From"] = Address(line(sender.name)[:100], addr_spec=sender.email)
-    letter["To"] = Address(line(parcel.name)[:100], addr_spec=parcel.address)
+    letter["From"] = address(sender.name, sender.email)
+    letter["To"] = address(parcel.name, parcel.address)
     letter["Subject"] = line(parcel.message.subject)[:200] or "Message"
     letter["Date"] = format_datetime(now)
     letter["Message-ID"] = parcel.message_id
     letter["Auto-Submitted"] = "auto-generated"
     letter["X-Auto-Response-Suppress"] = "All"
+    known = [name for name in parcel.references if _MESSAGE_ID.fullmatch(name) and name != parcel.message_id]
+    if known:
+        letter["In-Reply-To"] = known[0]
+        letter["References"] = " ".join(known)
+
+
+class _MailOfOneLook:
+    """The mails of one look of the scheduler, which share a connection and a limit of time.
+
+    A server that hangs is waited for once: whatever else is to go out in the same look is told so at once, and stays
+    in the outbox. What is left of the limit is measured by a timer that ends the connection.
+    """
+
+    def __init__(self, project: Project, environment: Mapping[str, str]) -> None:
+        self._project, self._environment = project, environment
+        self._look: datetime | None = None
+        self._door: Door | None = None
+
+    def send(self, letter: EmailMessage, now: datetime) -> None:
+        """Lets one mail out. Raises DeliveryFailed where it was not taken for certain."""
+        outcome = self._at(now).post(letter)
+        if outcome.kind is not Kind.TAKEN:
+            raise DeliveryFailed(outcome.what, "It is retried.")
+
+    def look(self) -> None:
+        """Raises DeliveryFailed where the mail server's secrets or certificates cannot be read. Connects to nobody."""
+        settings = self._project.settings.mail
+        if settings.server is not None:
+            server_of(settings, self._project.folder, self._environment)
+
+    def _at(self, now: datetime) -> Door:
+        if self._door is None or self._look != now:
+            if self._door is not None:
+                self._door.close()
+            self._door = Door(self._project, self._environment, Limits(MAIL_WAIT, MAIL_LIMIT))
+            self._look = now
+        return self._door
 
 
 # --- addresses that apprise knows ---

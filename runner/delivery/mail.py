@@ -1,21 +1,17 @@
-"""A finished report as one mail message per recipient, and a maildir to lay it in.
+"""A finished report as one mail message per recipient.
 
-Composing is apart from posting: `compose` is pure, `post` writes one file. The message is multipart/mixed with a
-related part (text and HTML alternatives, the pictures by content id) and the PDF.
+Composing is pure, and apart from posting, which `runner.delivery.door` does. The message is multipart/mixed with a
+related part (text and HTML alternatives, the pictures by content id) and the PDF; one that would be too large has a
+link in place of the PDF.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import socket
-from dataclasses import dataclass
-from email import message_from_bytes
+from dataclasses import dataclass, replace
 from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from textwrap import fill
@@ -23,11 +19,12 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
+from runner.delivery.headers import POLICY, address
 from runner.document import pictures
 from runner.document.render import environment, theme
 from runner.document.shapes import Block, Chart, Document, Kpis, Listing, Note, Paragraph, Tile, plain
 from runner.document.shipped import TEMPLATES
-from runner.document.texts import line, slug
+from runner.document.texts import line, safe_link
 from runner.errors import DeliveryFailed
 
 if TYPE_CHECKING:
@@ -62,7 +59,9 @@ class Envelope:
 
     `date` is aware. `message_id` is `<left@right>`, the same for every try, so that a repeat is known as one.
     `report_name` is the attachment's file name. `links` are (words, address) pairs shown below the summary.
-    `reply_to` are the report's owners: an answer goes to them, and they are named as those to ask.
+    `reply_to` are the report's owners: an answer goes to them, and they are named as those to ask. `opening` is said
+    before all else. `unsubscribe` is where a reader says no more, and `report_at` where the report lies that is too
+    large to be attached; both are addresses.
     """
 
     sender: Person
@@ -73,6 +72,9 @@ class Envelope:
     report_name: str = "report.pdf"
     links: tuple[tuple[str, str], ...] = ()
     reply_to: tuple[Person, ...] = ()
+    opening: str = ""
+    unsubscribe: str = ""
+    report_at: str = ""
 
 
 def message_id(domain: str, *parts: str) -> str:
@@ -91,7 +93,7 @@ def compose(
     """The message, ready to be sent. Raises DeliveryFailed on an unusable address, date, id or PDF."""
     _check(envelope, pdf)
     images = dict(_images(document))
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=POLICY)
     try:
         _head(message, envelope)
     except (ValueError, IndexError, MessageError) as error:
@@ -99,12 +101,48 @@ def compose(
     body = html_of(envelope, document, tuple(images), templates)
     message.make_mixed()
     message.attach(_related(_alternatives(text_of(envelope, document), body), images))
-    name = _file_name(envelope.report_name)
-    message.add_attachment(pdf, maintype="application", subtype="pdf", filename=name)
+    if not envelope.report_at:
+        name = _file_name(envelope.report_name)
+        message.add_attachment(pdf, maintype="application", subtype="pdf", filename=name)
     # Boundaries from the identity, so that the same message is the same bytes.
     for at, part in enumerate(part for part in message.walk() if part.is_multipart()):
         part.set_boundary(f"=={hashlib.sha256(envelope.message_id.encode()).hexdigest()[:24]}-{at}")
     return message
+
+
+@dataclass(frozen=True)
+class Room:
+    """How large a message may be, in bytes, and where the report can be read that does not fit; empty: nowhere."""
+
+    largest: int
+    report_at: str = ""
+
+
+def fitted(
+    envelope: Envelope, document: Document, pdf: bytes, room: Room, templates: Sequence[Path] = (TEMPLATES,)
+) -> EmailMessage:
+    """The message that fits: with the report, or with a link to it. Raises DeliveryFailed as `compose` does.
+
+    Also where there is no place to link to, and where it does not fit without the report either.
+    """
+    message = compose(envelope, document, pdf, templates)
+    size = len(message.as_bytes())
+    if size <= room.largest:
+        return message
+    if not room.report_at:
+        raise DeliveryFailed(
+            f"The message would be {_megabytes(size)} large, and {_megabytes(room.largest)} is the most.",
+            "Name the place where reports can be read, `mail.archive` in settings.yml, or raise `mail.largest`.",
+        )
+    message = compose(replace(envelope, report_at=room.report_at), document, pdf, templates)
+    if len(message.as_bytes()) > room.largest:
+        what = f"The message is larger than {_megabytes(room.largest)} without its report, too."
+        raise DeliveryFailed(what, "Raise `mail.largest` in settings.yml.")
+    return message
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _check(envelope: Envelope, pdf: bytes) -> None:
@@ -117,25 +155,25 @@ def _check(envelope: Envelope, pdf: bytes) -> None:
             raise DeliveryFailed(f"The {role}'s address {person.address!r} cannot be used.", "Correct it in config/.")
     if envelope.date.tzinfo is None:
         raise DeliveryFailed("The message's date has no time zone.", "Pass an aware date.")
+    if envelope.report_at and not safe_link(envelope.report_at):
+        raise DeliveryFailed("The report cannot be linked to: its place is no address.", "Correct `mail.archive`.")
     if not _MESSAGE_ID.fullmatch(envelope.message_id):
         raise DeliveryFailed(f"The Message-ID {envelope.message_id!r} is malformed.", "Use mail.message_id.")
 
 
 def _head(message: EmailMessage, envelope: Envelope) -> None:
-    message["From"] = _address(envelope.sender)
-    message["To"] = _address(envelope.recipient)
+    message["From"] = address(envelope.sender.name, envelope.sender.address)
+    message["To"] = address(envelope.recipient.name, envelope.recipient.address)
     if envelope.reply_to:
-        message["Reply-To"] = tuple(_address(person) for person in envelope.reply_to)
+        message["Reply-To"] = tuple(address(person.name, person.address) for person in envelope.reply_to)
     message["Subject"] = line(envelope.subject)[:200] or "Report"
     message["Date"] = format_datetime(envelope.date)
     message["Message-ID"] = envelope.message_id
     message["MIME-Version"] = "1.0"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-
-
-def _address(person: Person) -> Address:
-    return Address(line(person.name)[:100], addr_spec=person.address)
+    if safe_link(envelope.unsubscribe):
+        message["List-Unsubscribe"] = f"<{safe_link(envelope.unsubscribe)}>"
 
 
 def _file_name(name: str) -> str:
@@ -152,7 +190,7 @@ def _alternatives(text: str, html: str) -> EmailMessage:
 
 def _part() -> EmailMessage:
     """A part of a message: without the header that only the whole message has."""
-    part = EmailMessage(policy=SMTP)
+    part = EmailMessage(policy=POLICY)
     part["MIME-Version"] = "1.0"
     return part
 
@@ -197,6 +235,9 @@ def html_of(
                 charts=[(cid, charts[cid]) for cid in cids],
                 asks=_asks(envelope, document),
                 attached=_file_name(envelope.report_name),
+                opening=line(envelope.opening),
+                report_at=safe_link(envelope.report_at),
+                unsubscribe=safe_link(envelope.unsubscribe),
                 colours=theme(templates),
             )
         )
@@ -211,16 +252,30 @@ def text_of(envelope: Envelope, document: Document) -> str:
     """The plain text body: what the HTML says, in lines of at most 72 characters where words allow."""
     meta = document.meta
     title = [meta.title, "=" * min(len(meta.title), _WIDTH), _joined(meta.company, meta.period_text or meta.period)]
-    parts = [_greeting(envelope), "\n".join(part for part in title if part)]
+    parts = [_greeting(envelope), fill(line(envelope.opening), _WIDTH), "\n".join(part for part in title if part)]
     parts += [fill(text, _WIDTH) for text in _summary(document)]
     parts += ["\n".join(_tile_lines(_tiles(document)))]
     parts += [fill(f"{_WORDS[note.tone]}: {_sentence(note.title, text)}", _WIDTH) for note, text in _notes(document)]
-    parts += [fill(f"Attached: {_file_name(envelope.report_name)}, the full report.", _WIDTH)]
+    parts += [_whereabouts(envelope)]
     parts += ["\n".join(f"{line(words)}: {address}" for words, address in envelope.links)]
     owners = ", then ".join(f"{name} <{address}>" if address else name for name, address in _asks(envelope, document))
     asks = f"Questions? Ask {owners}." if owners else ""
-    parts += [fill(asks, _WIDTH, break_on_hyphens=False), fill(meta.confidential, _WIDTH)]
+    parts += [fill(asks, _WIDTH, break_on_hyphens=False), _farewell(envelope), fill(meta.confidential, _WIDTH)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _whereabouts(envelope: Envelope) -> str:
+    """Where the full report is; an address is never broken."""
+    name = _file_name(envelope.report_name)
+    if not envelope.report_at:
+        return fill(f"Attached: {name}, the full report.", _WIDTH)
+    said = f"The full report, {name}, is too large for a mail and is not attached. It lies here:"
+    return f"{fill(said, _WIDTH)}\n{safe_link(envelope.report_at)}"
+
+
+def _farewell(envelope: Envelope) -> str:
+    where = safe_link(envelope.unsubscribe)
+    return f"To get this report no more:\n{where.removeprefix('mailto:')}" if where else ""
 
 
 def _greeting(envelope: Envelope) -> str:
@@ -296,52 +351,3 @@ def _asks(envelope: Envelope, document: Document) -> list[tuple[str, str]]:
     known = {line(person.name): person.address for person in envelope.reply_to}
     owners = document.meta.owners or tuple(known)
     return [(owner, known.get(owner) or known.get(owner.rpartition(" (")[0], "")) for owner in owners]
-
-
-# --- posting ---
-
-
-def post(message: EmailMessage, maildir: Path) -> Path:
-    """Writes the message into a maildir, whole or not at all, and gives its file.
-
-    The file's name comes from the Message-ID: posting the same message again finds it, in `new` or read in `cur`,
-    and writes nothing. Raises DeliveryFailed when the folder cannot be written, and when the message that is there
-    carries another report.
-    """
-    name = hashlib.sha256(str(message["Message-ID"]).strip().encode()).hexdigest()[:40]
-    try:
-        found = _found(maildir, name)
-        if found and _report(found) != _report(message):
-            raise DeliveryFailed(
-                f"{message['To']} was written to before, with another report of the same version ({found.name}).",
-                "The ledger may have been lost: bring it back, or move the maildir aside if nobody has read it.",
-            )
-        return found or _write(message, maildir, name)
-    except OSError as error:
-        raise DeliveryFailed(f"The message cannot be written to {maildir}: {error}.", "Check the folder.") from error
-
-
-def _report(message: EmailMessage | Path) -> bytes:
-    """The PDF that a message carries, or that of a message in a file."""
-    if isinstance(message, Path):
-        message = message_from_bytes(message.read_bytes(), policy=SMTP)
-    pdfs = (part for part in message.iter_attachments() if part.get_content_type() == "application/pdf")
-    return next((part.get_content() for part in pdfs), b"")
-
-
-def _found(maildir: Path, name: str) -> Path | None:
-    seen = [*maildir.glob(f"new/{name}*"), *maildir.glob(f"cur/{name}*")]
-    return seen[0] if seen else None
-
-
-def _write(message: EmailMessage, maildir: Path, name: str) -> Path:
-    for folder in ("tmp", "new", "cur"):
-        (maildir / folder).mkdir(parents=True, exist_ok=True)
-    draft = maildir / "tmp" / f"{name}.{os.getpid()}.{slug(socket.gethostname(), 'host')}"
-    with draft.open("wb") as file:
-        file.write(message.as_bytes())
-        file.flush()
-        os.fsync(file.fileno())
-    final = maildir / "new" / name
-    draft.replace(final)
-    return final

@@ -5,7 +5,8 @@ A map of this folder; each book is a module of functions over one transaction::
     tables.py     every table
     store.py      the database: address, version, transactions
     process.py    a process that can be told from every other
-    reports.py    runs, findings, figures, artifacts, records, deliveries, claims
+    reports.py    runs, findings, figures, artifacts, records, claims
+    deliveries.py who is owed which version of a report, who is at it, who has it
     finished.py   a run after its end: released by a person, files pruned
     deadlines.py  what is owed: claims with leases, attempts, outcomes
     incidents.py  troubles and what happened in each
@@ -16,10 +17,10 @@ A map of this folder; each book is a module of functions over one transaction::
     journal.py    who did what, and up to when the scheduler has looked
 """
 
+from runner.ledger.deliveries import Delivery
 from runner.ledger.process import Process
 from runner.ledger.reports import (
     Artifact,
-    Delivery,
     Fenced,
     Ledger,
     Result,
@@ -28,6 +29,7 @@ from runner.ledger.reports import (
     ended_by_now,
     last_delivered,
     record_rows,
+    version_of,
 )
 
 __all__ = [
@@ -42,4 +44,5 @@ __all__ = [
     "ended_by_now",
     "last_delivered",
     "record_rows",
+    "version_of",
 ]

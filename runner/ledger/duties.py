@@ -107,5 +107,11 @@ def done(tx: sa.Connection, duty: str, period: str, how: Done) -> bool:
     return tx.execute(open_.values(**values)).rowcount == 1
 
 
+def found(tx: sa.Connection, duty: str, period: str, evidence: Mapping[str, Any]) -> bool:
+    """Note what was found of a duty that stays open until a person says that it is done. Whether it was open."""
+    open_ = _at(_duties.update(), duty, period).where(_duties.c.done_at.is_(None))
+    return tx.execute(open_.values(evidence=dict(evidence))).rowcount == 1
+
+
 def _task(row: Any) -> Task:
     return Task(Due(row.duty, row.period, row.opens_at, row.due_at), row.done_at, row.done_by, row.evidence)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +74,52 @@ def set_mark(tx: sa.Connection, name: str, new: Mark) -> None:
     """Note how far something has come."""
     if not tx.execute(_SET_MARK, {"of": name, "new_at": new.at, "new_text": new.text}).rowcount:
         tx.execute(_marks.insert().values(name=name, at=new.at, text=new.text))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Somebody is at something: under which token, until when nobody else may be, and for which time."""
+
+    token: str
+    until: datetime
+    tries: int = 0
+
+
+def claim(tx: sa.Connection, what: str, mine: Claim, now: datetime) -> Claim | None:
+    """Take hold of something; None where another is at it. Gives the claim with its tries, this one included."""
+    held = _claim(tx, what)
+    if held is not None and held.until > now:
+        return None
+    taken = replace(mine, tries=(held.tries if held else 0) + 1)
+    set_mark(tx, _claimed(what), Mark(taken.until, f"{taken.tries} {taken.token}"))
+    return taken
+
+
+def hold_off(tx: sa.Connection, what: str, until: datetime, tries: int) -> None:
+    """Let nobody be at something before an instant; it was tried so often."""
+    set_mark(tx, _claimed(what), Mark(until, f"{tries} "))
+
+
+def release(tx: sa.Connection, what: str, token: str) -> bool:
+    """Let go of something; whether it was still held under this token."""
+    held = _claim(tx, what)
+    if held is None or held.token != token:
+        return False
+    tx.execute(_marks.delete().where(_marks.c.name == _claimed(what)))
+    return True
+
+
+def _claim(tx: sa.Connection, what: str) -> Claim | None:
+    found = mark(tx, _claimed(what))
+    if found is None or found.at is None:
+        return None
+    tries, _, token = (found.text or "0 ").partition(" ")
+    return Claim(token, found.at, int(tries))
+
+
+def _claimed(what: str) -> str:
+    """The name of the mark: as short as the column, whatever is claimed."""
+    return f"claim {hashlib.sha256(what.encode()).hexdigest()[:24]}"
 
 
 def cancel(tx: sa.Connection, wish: Cancellation) -> None:

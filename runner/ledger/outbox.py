@@ -133,6 +133,14 @@ def of_incident(tx: sa.Connection, incident: int) -> tuple[Letter, ...]:
     )
 
 
+def first_told(tx: sa.Connection, incident: int, address: str, channel: str) -> str | None:
+    """The identity of the first message that told an address of an incident on a channel."""
+    query = sa.select(_outbox.c.bundle, _outbox.c.message_id).where(_outbox.c.incident == incident)
+    query = query.where(_outbox.c.address == address, _outbox.c.channel == channel).order_by(_outbox.c.id)
+    row = tx.execute(query.limit(1)).first()
+    return (row.bundle or row.message_id) if row else None
+
+
 def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Letter, ...]:
     """Messages owed in [first, last), oldest first."""
     query = sa.select(_outbox).where(_outbox.c.owed_at >= first, _outbox.c.owed_at < last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from dataclasses import dataclass
@@ -31,9 +32,26 @@ class Process:
             return False
         return self.boot != _boot() or self.started != _start(self.pid)
 
+    @property
+    def mark(self) -> str:
+        """A short text of at most 50 letters that stands for it where others look whether it is `is_gone`."""
+        return f"{_short(self.host)}-{_short(self.boot)}-{self.pid}-{self.started}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return dict(vars(self))
+
+
+def is_gone(mark: str) -> bool:
+    """Whether the process behind a mark, which may have more at its end, has surely ended."""
+    host, boot, pid, started, *_ = (*mark.split("-"), "", "", "", "")
+    if host != _short(socket.gethostname()) or not pid.isdecimal():
+        return False
+    return boot != _short(_boot()) or started != _start(int(pid))
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]
 
 
 def _boot() -> str:

@@ -11,12 +11,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 
 from runner.errors import RunFailed, Trouble
+from runner.ledger import deliveries as _book
 from runner.ledger.deadlines import State, latest
+from runner.ledger.deliveries import Delivery, Version
 from runner.ledger.process import Process
 from runner.ledger.store import Store
 from runner.ledger.tables import Instant
@@ -30,6 +32,9 @@ from runner.ledger.tables import leases as _leases
 from runner.ledger.tables import records as _records
 from runner.ledger.tables import runs as _runs
 from runner.model import Decision, Figure, Finding, Status
+
+if TYPE_CHECKING:
+    from runner.config import Project
 
 _NEWEST_FIRST = sa.select(_runs).order_by(_runs.c.started_at.desc(), _runs.c.run.desc())
 
@@ -77,15 +82,6 @@ class Result:
     owed: tuple[Delivery, ...] = ()
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """One message owed to one recipient for one version of a report; `sent_at` once it is written."""
-
-    recipient: str
-    message_id: str
-    sent_at: datetime | None = None
-
-
 class Taken(RunFailed):
     """Another runner is making the same report at this moment."""
 
@@ -98,6 +94,11 @@ class Fenced(RunFailed):
 
 class Ledger(Store):
     """The database behind an address. Safe to share between threads."""
+
+    @classmethod
+    def of(cls, project: Project) -> Self:
+        """The ledger of a project, which keeps none of its secrets. Raises ConfigError as `open` does."""
+        return cls.open(project.ledger, project.censor)
 
     # Claims: who makes what.
 
@@ -241,27 +242,28 @@ class Ledger(Store):
             row = connection.execute(query).first()
         return _run(row) if row else None
 
-    # Deliveries: owed first, then sent.
+    # Deliveries, whose book is `runner.ledger.deliveries`: owed first, then sent.
 
     def deliveries(self, pipeline: str, period: str, version: int) -> tuple[Delivery, ...]:
         """Everyone to whom a version is owed or was sent."""
-        query = _of(sa.select(_deliveries), pipeline, period, version).order_by(_deliveries.c.recipient)
         with self.read() as connection:
-            rows = connection.execute(query)
-            return tuple(Delivery(row.recipient, row.message_id, row.sent_at) for row in rows)
+            return _book.of(connection, Version(pipeline, period, version))
+
+    def had_since(self, run: Run) -> datetime | None:
+        """When the last of those who have a run's version got it; None when nobody has."""
+        sent = (item.sent_at for item in self.deliveries(run.pipeline, run.period, run.version or 1))
+        return max(filter(None, sent), default=None)
 
     def owe(self, run: Run, owed: Iterable[Delivery]) -> None:
         """Note messages that a run owes; one that is noted already stays as it is."""
         with self.write() as connection:
             for delivery in owed:
-                _owe(connection, run, delivery)
+                _book.owe(connection, version_of(run), run.run, delivery)
 
     def sent(self, run: Run, recipient: str, now: datetime) -> None:
-        """Note that a message lies in the maildir; the first time counts."""
-        query = _of(_deliveries.update(), run.pipeline, run.period, run.version or 1)
-        query = query.where(_deliveries.c.recipient == recipient, _deliveries.c.sent_at.is_(None))
+        """Note that a server took a message, or that it lies in the maildir; the first time counts."""
         with self.write() as connection:
-            connection.execute(query.values(sent_at=now))
+            _book.sent(connection, version_of(run), recipient, now)
 
     def mark(self, run: Run) -> None:
         """Record a run's new status (ready becomes delivered)."""
@@ -442,19 +444,15 @@ def _interrupt(connection: sa.Connection, run: Run, now: datetime) -> None:
     connection.execute(_leases.delete().where(_leases.c.run == run.run))
 
 
+def version_of(run: Run) -> Version:
+    """The version that a run is, or may become, the files of."""
+    return Version(run.pipeline, run.period, run.version or 1)
+
+
 def _owe(connection: sa.Connection, run: Run, delivery: Delivery) -> None:
-    """Note one message. A version is made of one run's files: whoever is added later gets those of the first."""
-    key = {"pipeline": run.pipeline, "period": run.period, "version": run.version or 1}
-    where = _of(sa.select(_deliveries), *key.values()).where(_deliveries.c.recipient == delivery.recipient)
-    if connection.execute(where).first() is None:
-        first = connection.execute(_of(sa.select(_deliveries.c.run), *key.values())).scalar()
-        connection.execute(_deliveries.insert().values(**key, run=first or run.run, **vars(delivery)))
-
-
-def _of(query: Any, pipeline: Any, period: Any, version: Any) -> Any:
-    return query.where(
-        _deliveries.c.pipeline == pipeline, _deliveries.c.period == period, _deliveries.c.version == version
-    )
+    """Note what a run owes by itself: a restatement goes to those to whom a version before was owed."""
+    if not _book.is_new_to(connection, version_of(run), delivery.recipient):
+        _book.owe(connection, version_of(run), run.run, delivery)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:

@@ -17,6 +17,9 @@ from runner.ledger.tables import fingerprints as _fingerprints
 from runner.ledger.tables import loads as _loads
 from runner.ledger.tables import probes as _probes
 
+#: Before the duty in `run` of a fingerprint that an audit took.
+AUDIT = "audit:"
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -69,10 +72,18 @@ def probes(tx: sa.Connection, source: str, most: int = 100) -> tuple[Probe, ...]
     """How a source answered, newest first."""
     query = sa.select(_probes).where(_probes.c.source == source)
     rows = tx.execute(query.order_by(_probes.c.at.desc(), _probes.c.id.desc()).limit(most))
-    return tuple(
-        Probe(row.source, row.at, row.seconds, row.trouble and Trouble(row.trouble), row.message, row.by)
-        for row in rows
-    )
+    return tuple(map(_probe, rows))
+
+
+def _probe(row: Any) -> Probe:
+    return Probe(row.source, row.at, row.seconds, row.trouble and Trouble(row.trouble), row.message, row.by)
+
+
+def met(tx: sa.Connection, source: str) -> Probe | None:
+    """The newest answer that a run had of a source."""
+    query = sa.select(_probes).where(_probes.c.source == source, _probes.c.by != Probe.by)
+    row = tx.execute(query.order_by(_probes.c.at.desc(), _probes.c.id.desc()).limit(1)).first()
+    return _probe(row) if row else None
 
 
 def loaded(tx: sa.Connection, load: Load) -> None:
@@ -98,3 +109,15 @@ def fingerprints(tx: sa.Connection, table: str, source: str, most: int = 10) -> 
     rows = tx.execute(query.order_by(_fingerprints.c.at.desc(), _fingerprints.c.id.desc()).limit(most))
     names = Fingerprint.__dataclass_fields__
     return tuple(Fingerprint(**{name: getattr(row, name) for name in names}) for row in rows)
+
+
+def before(tx: sa.Connection, table: str, source: str) -> Fingerprint | None:
+    """What a table looked like at a source when it was audited last; where it never was, when it was read last.
+
+    An audit looks at one day, a run at several: like is held against like where that can be.
+    """
+    query = sa.select(_fingerprints).where(_fingerprints.c.table == table, _fingerprints.c.source == source)
+    audited = query.where(_fingerprints.c.run.startswith(AUDIT, autoescape=True))
+    newest = _fingerprints.c.at.desc(), _fingerprints.c.id.desc()
+    row = tx.execute(audited.order_by(*newest).limit(1)).first() or tx.execute(query.order_by(*newest).limit(1)).first()
+    return Fingerprint(**{name: getattr(row, name) for name in Fingerprint.__dataclass_fields__}) if row else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from runner.errors import ConfigError
+from runner.leaks import Censor
 from runner.ledger.tables import PARTIAL, meta, schema_version
 
 SCHEMA = 4
@@ -27,19 +28,23 @@ WRITER = 0x72756E6E6572  # "runner"
 class Store:
     """A database with every table of the ledger. Safe to share between threads."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, censor: Censor | None = None) -> None:
         self._engine = engine
+        if censor is not None:
+            sa.event.listen(engine, "before_cursor_execute", _censored(censor), retval=True)
         self._writing = engine.execution_options(writes=True)
 
     @classmethod
-    def open(cls, where: str | Path) -> Self:
+    def open(cls, where: str | Path, censor: Censor | None = None) -> Self:
         """Open a database address or a file, and make or renew the tables where they are not there or older.
+
+        With a censor, a secret in anything that is written or asked for is replaced by its name.
 
         Raises ConfigError when the database cannot be opened or was made by a newer version.
         """
         url = where if isinstance(where, str) and "://" in where else f"sqlite:///{where}"
         try:
-            store = cls(_engine(url))
+            store = cls(_engine(url), censor)
             store._prepare()
         except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
@@ -134,6 +139,29 @@ def _refuse_newer(found: int) -> None:
             f"The ledger was written by a newer version of the runner (schema {found}, this one knows {SCHEMA}).",
             "Update the runner, or name another ledger in settings.yml.",
         )
+
+
+def _censored(censor: Censor) -> Callable[..., tuple[str, Any]]:
+    """What hears each statement before the database does: no row, in whichever table, holds a secret.
+
+    JSON comes by as text here (but for PostgreSQL), and the names that take a secret's place leave it JSON.
+    """
+
+    def hear(*told: Any) -> tuple[str, Any]:
+        _, _, statement, given, _, _ = told
+        return statement, _clean(given, censor)
+
+    return hear
+
+
+def _clean(given: Any, censor: Censor) -> Any:
+    if isinstance(given, str):
+        return censor.redact(given)
+    if isinstance(given, dict):
+        return {name: _clean(value, censor) for name, value in given.items()}
+    if hasattr(given, "obj") and hasattr(given, "dumps"):  # JSON as the driver of PostgreSQL is handed it
+        return type(given)(censor.clean(given.obj), given.dumps)
+    return type(given)(_clean(value, censor) for value in given) if isinstance(given, list | tuple) else given
 
 
 def _engine(url: str) -> sa.Engine:
