@@ -13,11 +13,13 @@ RunnerError
     ├── RenderingFailed
     ├── ProofFailed
     ├── SecretShown
+    ├── DiskFull
     └── DeliveryFailed
 """
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
 
 
@@ -38,6 +40,7 @@ class Trouble(StrEnum):
     RENDERING_FAILED = "rendering failed"
     PROOF_FAILED = "proof failed"
     SECRET_SHOWN = "secret shown"  # noqa: S105 - the name of a trouble
+    DISK_FULL = "disk full"
     DELIVERY_FAILED = "delivery failed"
 
     @property
@@ -168,6 +171,17 @@ class SecretShown(RunFailed):
     """Something that was about to be kept or sent holds a secret; it says where, and never which."""
 
     trouble = Trouble.SECRET_SHOWN
+
+
+class DiskFull(RunFailed):
+    """There is no room for a file of the run."""
+
+    trouble = Trouble.DISK_FULL
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether the system refused to write because a disk, or our share of it, is full."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 class DeliveryFailed(RunFailed):

@@ -275,6 +275,8 @@ def screen_for(*, as_json: bool, total: int) -> Screen:
 def _doing(step: Step) -> str:
     if step.stage == "execute":
         return f"executing: {step.heading}" if step.heading else "executing"
+    if step.stage == "fetch":
+        return f"fetching: {step.heading}"
     return _STAGES.get(step.stage, step.stage)
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from runner.metrics import growth
-from runner.metrics.growth import BUSY, MATCHED, NO_DISCOUNT, NO_REDEMPTION, OUTSIDE
+from runner.metrics.growth import MATCHED, NO_DISCOUNT, NO_REDEMPTION, OUTSIDE
+from runner.metrics.opening import BUSY
 from runner.metrics.periods import Span, one_day
 from tests.small_warehouse import line, opened
 

@@ -15,6 +15,7 @@ SOURCES = sorted((ROOT / "runner").rglob("*.py"))
 FLOORS = (
     ("light", "errors", "warm"),
     ("model", "secrets"),
+    ("leaks",),
     ("config",),
     ("metrics",),
     ("plan",),
@@ -91,6 +92,13 @@ def test_notebooks_reach_two_packages_alone(path):
     found = re.findall(r"(?:from|import)\s+(runner[\w.]*)", code)
     assert found
     assert [name for name in found if not re.match(r"runner\.(notebook|metrics)\b", name)] == []
+
+
+def test_a_ledger_of_a_project_keeps_its_secrets_out():
+    """Whoever writes into a project's ledger opens it by `Ledger.of`, which knows what must not stand in it."""
+    opened = {path.relative_to(ROOT).as_posix() for path in SOURCES if "Ledger.open(" in path.read_text()}
+    # One that lives in memory for a simulation, and one that a notebook reads from.
+    assert opened == {"runner/scheduler/simulation.py", "runner/notebook/report.py"}
 
 
 def test_no_path_of_a_machine():

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from runner import config
-from runner.commands import backfill, logs, prune, reports, runs
+from runner.commands import backfill, gate, logs, prune, reports, runs
+from runner.commands.gate import Wish
 from runner.delivery.channels import Recorder
 from runner.errors import UsageError
 from runner.ledger import Delivery, Ledger, Process, Result, Run, deadlines, journal
 from runner.model import SCRAP_MIME, Status
 from runner.report import diary, notebooks, shelf
-from runner.report.approval import Approval
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx
 from runner.scheduler import work
@@ -196,7 +196,7 @@ def test_a_log_for_people_holds_no_control_character_and_no_endless_line(tmp_pat
     run = leave(found, ledger, "r1", Status.FAILED)
     (shelf.place(found, run) / "kernel.log").write_text("  dying\x1b[2J\x07\n")
     evil = "\x1b]0;title\x07\x1b[31mred\n\u202enot " + "x" * 5000
-    book = diary.Diary(shelf.place(found, run), run, lambda: NOW)
+    book = diary.Diary(shelf.place(found, run), run, lambda: NOW, str)
     book.note("finding", check="rows", level="warn", message=evil)
     ledger.mark(replace(run, message=evil))
     logs.logs(found, "r1", as_json=False, follow=False)
@@ -216,7 +216,7 @@ def test_following_a_log_ends_cleanly_with_ctrl_c(tmp_path, opened):
     ledger = opened(found.folder)
     run = leave(found, ledger, "r1", Status.RUNNING)
     shelf.work(found, "r1").mkdir(parents=True)
-    diary.Diary(shelf.work(found, "r1"), run, lambda: NOW).note("run begins")
+    diary.Diary(shelf.work(found, "r1"), run, lambda: NOW, str).note("run begins")
     following = start(found.folder, "logs", "r1", "--follow")
     assert "run begins" in following.stdout.readline()
     following.send_signal(signal.SIGINT)
@@ -261,14 +261,15 @@ def test_an_approved_report_goes_out_and_meets_its_deadline_when_it_does(tmp_pat
     (held,) = ledger.runs()
     assert (held.status, owed_of(ledger, "good").outcome, mails(folder)) == (Status.HELD, "held", [])
     late = NOW + timedelta(hours=2)
-    code, lines = said(runs.approve, config.load(folder), held.run, Approval("ann", "I counted.", late))
+    code, lines = said(gate.approve, config.load(folder), Wish(held.run, "ann", "I counted.", late))
     (made,) = lines[-1]["reports"]
     assert (code, made["status"], made["sent"]) == (0, "delivered", 2)
     assert made["message"] == "Approved by Ann: I counted."
     assert ledger.records("good", "daily", DAY, DAY) == [{"day": DAY, "revenue": 7}]
     assert len(mails(folder)) == 2
     owed = owed_of(ledger, "good")
-    assert (owed.state, owed.ended_at, owed.on_time) == (deadlines.State.MET, late, False)
+    assert (owed.state, owed.on_time) == (deadlines.State.MET, False)
+    assert late <= owed.ended_at < late + timedelta(minutes=1)
     assert [incident.open for incident in tick(office, late + timedelta(minutes=1)).incidents] == [False]
     with ledger.read() as tx:
         (act,) = (act for act in journal.acts(tx, late, late + timedelta(seconds=1)) if act.what == "approved")
@@ -286,8 +287,9 @@ def test_an_approved_restatement_goes_out_as_the_next_version(tmp_path, opened, 
     assert said(reports.run, config.load(folder), wish("good", texts={"amount": "13"}))[0] == 3
     ledger = opened(folder)
     newest, first = ledger.runs()
-    approval = Approval("bob", "The till was counted again", datetime.now(UTC))
-    assert said(runs.approve, config.load(folder), str(shelf.place(config.load(folder), newest)), approval)[0] == 0
+    place = str(shelf.place(config.load(folder), newest))
+    decision = Wish(place, "bob", "The till was counted again", datetime.now(UTC))
+    assert said(gate.approve, config.load(folder), decision)[0] == 0
     assert (ledger.delivered("good", DAY).run, ledger.run(first.run).status) == (newest.run, Status.DELIVERED)
     assert [len(ledger.deliveries("good", DAY, version)) for version in (1, 2)] == [2, 2]
     assert len(mails(folder)) == 4
@@ -299,7 +301,7 @@ def test_a_report_without_readers_is_ready_once_approved(tmp_path, opened, said)
     change(folder / "config/pipelines.yml", "readers: [owners]", "readers: []")
     ledger = opened(folder)
     leave(config.load(folder), ledger, "r1", Status.HELD)
-    code, lines = said(runs.approve, config.load(folder), "r1", Approval("ann", "Right", NOW))
+    code, lines = said(gate.approve, config.load(folder), Wish("r1", "ann", "Right", NOW))
     assert (code, lines[-1]["reports"][0]["status"], ledger.run("r1").status) == (0, "ready", Status.READY)
     assert ledger.records("good", "daily", DAY, DAY) == [{"day": DAY, "revenue": 7}]
 
@@ -337,17 +339,6 @@ def is_touched(found, ledger):
     (shelf.place(found, run) / "good.pdf").write_bytes(b"other")
 
 
-def is_restated(found, ledger):
-    """It recorded something else than is kept."""
-    first = leave(found, ledger, "r0", Status.READY, at=EARLIER)
-    with ledger.write() as tx:
-        tx.exec_driver_sql(
-            "INSERT INTO records VALUES ('good', 'daily', ?, ?, ?)",
-            (DAY, first.run, f'{{"day": "{DAY}", "revenue": 7}}'),
-        )
-    leave(found, ledger, "r1", Status.HELD, version=2, recorded=8)
-
-
 def is_being_made(found, ledger):
     """Its report is being made again."""
     leave(found, ledger, "r1", Status.HELD, at=EARLIER)
@@ -362,7 +353,6 @@ def is_being_made(found, ledger):
         (is_overtaken, "A newer run of the same report, r2, is ready. Nothing is left to approve."),
         (is_delivered, "Readers have, or are owed, version 1 of it already, made by run r0."),
         (is_touched, "The files of run r1 are not those that were held. Make the report again."),
-        (is_restated, f"the record daily {DAY} differs from the one kept."),
         (is_being_made, "is being made again by run r2."),
     ],
 )
@@ -373,7 +363,7 @@ def test_what_must_not_go_out_cannot_be_approved(tmp_path, opened, prepare, what
     prepare(found, ledger)
     before = (ledger.run("r1"), ledger.records("good", "daily", DAY, DAY))
     with pytest.raises(UsageError) as refused:
-        runs.approve(found, "r1", Approval("ann", "Right", NOW), as_json=True)
+        gate.approve(found, Wish("r1", "ann", "Right", NOW), as_json=True)
     assert what in str(refused.value)
     assert (ledger.run("r1"), ledger.records("good", "daily", DAY, DAY)) == before
     assert (acts(ledger, "approved"), mails(found.folder)) == ([], [])
@@ -385,7 +375,7 @@ def test_approving_needs_an_engineer_and_a_reason(tmp_path, opened, who, because
     found = config.load(project(tmp_path, "good"))
     leave(found, opened(found.folder), "r1", Status.HELD)
     with pytest.raises(UsageError, match=what):
-        runs.approve(found, "r1", Approval(who, because, NOW), as_json=True)
+        gate.approve(found, Wish("r1", who, because, NOW), as_json=True)
 
 
 def test_a_reason_is_one_short_line(tmp_path, opened, said):
@@ -394,9 +384,9 @@ def test_a_reason_is_one_short_line(tmp_path, opened, said):
     ledger = opened(found.folder)
     leave(found, ledger, "r1", Status.HELD)
     with pytest.raises(UsageError, match="The reason has 501 characters"):
-        runs.approve(found, "r1", Approval("ann", "x" * 501, NOW), as_json=True)
+        gate.approve(found, Wish("r1", "ann", "x" * 501, NOW), as_json=True)
     assert ledger.run("r1").status is Status.HELD
-    code, lines = said(runs.approve, found, "r1", Approval("ann", "I\x1b]0;bad\x07 counted\n\n twice.\x00", NOW))
+    code, lines = said(gate.approve, found, Wish("r1", "ann", "I\x1b]0;bad\x07 counted\n\n twice.\x00", NOW))
     assert (code, lines[-1]["reports"][0]["message"]) == (0, "Approved by Ann: I counted twice.")
     leave(found, ledger, "r2", Status.RUNNING, period="2017-11-14", process=replace(Process.this(), started="1"))
     with pytest.raises(UsageError, match="The reason has 600 characters"):
@@ -411,7 +401,7 @@ def test_nothing_is_approved_before_it_was_made(tmp_path, opened):
     ledger = opened(found.folder)
     leave(found, ledger, "r1", Status.HELD)
     with pytest.raises(UsageError, match="Time does not go back: run r1 ended at 2017-11-16 13:30:00 UTC"):
-        runs.approve(found, "r1", Approval("ann", "Right", EARLIER), as_json=True)
+        gate.approve(found, Wish("r1", "ann", "Right", EARLIER), as_json=True)
     assert (ledger.run("r1").status, acts(ledger, "approved")) == (Status.HELD, [])
 
 

@@ -10,13 +10,16 @@ A map of this folder::
     reports.py   run, list, init
     plan.py      due, status, incidents, ack, simulate, duties, done, review
     rota.py      oncall, swap
-    runs.py      cancel, logs, approve, backfill, prune
+    runs.py      cancel, logs, backfill, prune
+    gate.py      approve, reject, deliver, verify
+    fetch.py     fetch
+    sources.py   probe, audit
     service.py   tick, serve, watch
     drill.py     drill
     kernel.py    kernel
 """
 
-from runner.cli import drill, kernel, plan, reports, rota, runs, service
+from runner.cli import drill, fetch, gate, kernel, plan, reports, rota, runs, service, sources
 from runner.cli.base import app, main
 
-__all__ = ["app", "drill", "kernel", "main", "plan", "reports", "rota", "runs", "service"]
+__all__ = ["app", "drill", "fetch", "gate", "kernel", "main", "plan", "reports", "rota", "runs", "service", "sources"]

@@ -7,6 +7,8 @@ import os
 import shlex
 import shutil
 import sys
+import traceback
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -17,6 +19,7 @@ from typer.core import TyperGroup
 
 from runner import __version__
 from runner.errors import RunnerError, UsageError
+from runner.leaks import Censor
 
 if TYPE_CHECKING:
     from runner.config import Project
@@ -33,8 +36,10 @@ Exit codes:
 """
 #: The commands as `--help` lists them: reports, then the scheduler, then people and practice.
 ORDER = (
-    *("run", "list", "logs", "approve", "cancel", "backfill", "prune", "init", "kernel"),
+    *("run", "list", "logs", "approve", "reject", "deliver", "verify", "cancel"),
+    *("fetch", "backfill", "prune", "init", "kernel"),
     *("serve", "tick", "status", "due", "check", "simulate", "watch"),
+    *("probe", "audit"),
     *("incidents", "ack", "oncall", "swap", "duties", "done", "review", "drill"),
 )
 
@@ -46,6 +51,14 @@ class Ordered(TyperGroup):
         """Every command, those of ORDER first."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
+@dataclass
+class Desk:
+    """What one call of the command line is about: the project's folder, and who knows its secrets."""
+
+    folder: Path = field(default_factory=Path)
+    censor: Censor = field(default_factory=lambda: Censor(os.environ))
 
 
 #: So many new objects that refer to others make Python look for rings of them that nobody holds any more.
@@ -128,7 +141,8 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = project
+    desk = context.ensure_object(Desk)
+    desk.folder = project
 
 
 def called() -> str:
@@ -146,30 +160,33 @@ def load(context: typer.Context) -> Project:
     """The project that the command is about. Raises ConfigError that lists every problem."""
     from runner import config  # noqa: PLC0415
 
-    return config.load(context.obj)
+    desk = context.ensure_object(Desk)
+    return config.load(desk.folder, desk.censor)
 
 
 def main() -> NoReturn:
-    """Run the command line; every error is one or two sentences on standard error."""
+    """Run the command line; every error is one or two sentences on standard error, and none shows a secret."""
     gc.set_threshold(_KEPT)  # imports make much and drop nothing: looking for what can go costs a tenth of a start
+    desk = Desk()
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, obj=desk)
     except RunnerError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(desk.censor.redact(str(error)), err=True)
         code = error.exit_code
     except typer.Abort:
         code = INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - raised again unless it is a word of the command line
-        code = _strange(error)
+    except Exception as error:  # noqa: BLE001 - a word of the command line, or a fault of ours
+        code = _strange(error, desk.censor)
     _leave(code if isinstance(code, int) else 0)
 
 
-def _strange(error: Exception) -> int:
-    """A word that the command line does not know (2); anything else is a fault of ours and shows its traceback."""
+def _strange(error: Exception, censor: Censor) -> int:
+    """A word that the command line does not know (2); anything else is a fault of ours and shows its traceback (1)."""
     said = getattr(error, "format_message", None)
     if said is None:
-        raise error
-    text = said()
+        typer.echo(censor.redact("".join(traceback.format_exception(error))), err=True, nl=False)
+        return 1
+    text = censor.redact(said())
     typer.echo(text if text.startswith("Usage:") else f"{text} See: runner --help", err=True)
     return 2
 

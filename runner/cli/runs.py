@@ -110,21 +110,3 @@ def _day(text: str, option: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{option} {text!r} is not a day.", "Write it like 2017-11-15.") from None
-
-
-@app.command("approve")
-def approve_command(  # noqa: PLR0913, PLR0917 - the options of one command
-    context: typer.Context,
-    run: TheRun,
-    by: By,
-    because: Annotated[str, typer.Option("--because", metavar="TEXT", help="What makes it right.")],
-    now: Now = "",
-    as_json: AsJson = False,  # noqa: FBT002
-) -> None:
-    """Let a held report go out to its readers, in your name."""
-    from runner.commands import runs  # noqa: PLC0415
-    from runner.report.approval import Approval  # noqa: PLC0415
-
-    project = load(context)
-    approval = Approval(by, because, instant_of(now, project.settings.time_zone))
-    raise typer.Exit(runs.approve(project, run, approval, as_json=as_json))

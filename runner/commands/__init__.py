@@ -5,12 +5,18 @@ A map of this folder::
     reports.py   run, list
     making.py    reports side by side, each ending by itself
     turns.py     whose turn it is: each after its inputs, at most so many at once
-    runs.py      cancel, approve
+    runs.py      cancel
+    gate.py      approve, reject
+    deliver.py   deliver
+    verify.py    verify
+    fetch.py     fetch
     logs.py      logs
     backfill.py  backfill
     prune.py     prune
     plan.py      due, status
     check.py     check
+    probe.py     probe
+    audit.py     audit
     trouble.py   incidents, ack
     practice.py  simulate
     drill.py     drill

@@ -48,7 +48,7 @@ def backfill(project: Project, wish: Wish, now: datetime, *, as_json: bool) -> i
     """
     pipeline = project.pipeline(wish.pipeline)
     timetable = timetable_of(project, begins_of(project))
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     members = _with_inputs(_promised(project, pipeline, timetable, wish, now), project, timetable, ledger)
     if wish.dry:
         _show(members, project, ledger, as_json=as_json)

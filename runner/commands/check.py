@@ -58,10 +58,11 @@ def _notebook(project: Project, pipeline: Pipeline) -> str:
 
 def _plan(project: Project, now: datetime, environment: Mapping[str, str]) -> Iterator[Trouble]:
     library_of(project)
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     yield from _promises(project, ledger, now)
     yield from (Trouble(f"channel {channel}", why) for channel, why in unreachable(project, environment).items())
     yield from _rota(project, ledger, now)
+    yield from _secrets(project)
     ledger.close()
 
 
@@ -74,6 +75,13 @@ def _promises(project: Project, ledger: Ledger, now: datetime) -> Iterator[Troub
     timetable = timetable_of(project, begins_of(project))
     for problem in feasibility.problems(project.pipelines, project.settings, timetable, expected, now):
         yield Trouble(f"{problem.file}: {problem.key}", problem.what, problem.severe)
+
+
+def _secrets(project: Project) -> Iterator[Trouble]:
+    """Secrets that cannot be looked for in what is kept and sent: every figure could be one."""
+    for name in project.censor.scanner.plain:
+        what = f"{name}, or the password in it, is so short or plain that a report that shows it is not noticed."
+        yield Trouble(f"secret {name}", f"{what} Choose a longer one.", severe=False)
 
 
 def _rota(project: Project, ledger: Ledger, now: datetime) -> Iterator[Trouble]:

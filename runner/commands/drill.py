@@ -23,7 +23,7 @@ from runner.screen import Screen, screen_for
 
 def hold(project: Project, wish: Wish, now: datetime, *, as_json: bool) -> int:
     """Hold a drill and record it; 0 when somebody was told, everybody was reached and the report was made."""
-    screen, clock, ledger = screen_for(as_json=as_json, total=0), Clock(now), Ledger.open(project.ledger)
+    screen, clock, ledger = screen_for(as_json=as_json, total=0), Clock(now), Ledger.of(project)
 
     def say(kind: str, text: str, fields: Mapping[str, Any]) -> None:
         screen.line({"event": kind, "text": text, **fields}, text)

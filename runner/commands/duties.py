@@ -15,7 +15,7 @@ from runner.errors import UsageError
 from runner.ledger import Ledger, duties, journal
 from runner.ledger.duties import Done, Task
 from runner.ledger.journal import Act
-from runner.scheduler import chores
+from runner.scheduler import rounds
 from runner.scheduler.begins import begins_of
 from runner.scheduler.letters import name_of
 from runner.scheduler.office import timetable_of
@@ -37,14 +37,14 @@ class Report:
 
 def listing(project: Project, now: datetime, *, as_json: bool) -> int:
     """Show what is open, and of each duty what comes next and is not done."""
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.write() as tx:
         _write(tx, project, now)
         waiting = duties.waiting(tx, now)
         keys = {task.due.key for task in waiting}
         coming = [task for task in duties.between(tx, now, now + AHEAD) if _to_come(task, keys)]
         tasks = [task for task in (*waiting, *_first_of_each(coming)) if task.due.duty in project.duties]
-        owners = {name: chores.owner(tx, project, duty, now) for name, duty in project.duties.items()}
+        owners = {name: rounds.owner(tx, project, duty, now) for name, duty in project.duties.items()}
     ledger.close()
     screen, zone = screen_for(as_json=as_json, total=0), ZoneInfo(project.settings.time_zone)
     if not tasks and not as_json:
@@ -79,6 +79,8 @@ def _write(tx: Any, project: Project, now: datetime) -> None:
 def _state(task: Task, now: datetime) -> str:
     if task.done_at is not None:
         return "done"
+    if rounds.is_found(task):
+        return "found" if task.due.due_at > now else "found, overdue"
     return "overdue" if task.due.due_at <= now else "open" if task.due.opens_at <= now else "planned"
 
 
@@ -92,13 +94,13 @@ def _plain(task: Task, now: datetime) -> dict[str, Any]:
 def _row(task: Task, project: Project, owners: dict[str, str], at: _At) -> dict[str, Any]:
     duty, who = project.duties[task.due.duty], owners[task.due.duty]
     name = name_of(project, who)
-    shown = f", shown by {duty.shown_by.pipeline}" if duty.shown_by else ""
+    shown = f", shown by {duty.shown_by.pipeline}" if duty.shown_by else ", done by the runner" if duty.does else ""
     return {
         "due": f"{task.due.due_at.astimezone(at.zone):%a %d %b %Y %H:%M}",
         "duty": task.due.duty,
         "period": task.due.period,
         "state": _state(task, at.now),
-        "owner": f"{name}{' (on call)' if duty.owner == chores.ON_CALL else ''}{shown}",
+        "owner": f"{name}{' (on call)' if duty.owner == rounds.ON_CALL else ''}{shown}",
     }
 
 
@@ -110,7 +112,7 @@ def done(project: Project, report: Report, now: datetime, *, as_json: bool) -> i
     evidence = line(report.evidence)
     if not evidence:
         raise UsageError("What shows that it was done?", "Say it with --evidence, for example a link or a sentence.")
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.write() as tx:
         _write(tx, project, now)
         period = report.period or _oldest(duties.waiting(tx, now), report.duty)

@@ -49,7 +49,7 @@ class Book:
 
 def logs(project: Project, name: str, *, as_json: bool, follow: bool) -> int:
     """Show what a run said; with `follow` until it ends."""
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     book = Book(project, ledger, find(ledger, name), ZoneInfo(project.settings.time_zone))
     screen = screen_for(as_json=as_json, total=0)
     with heard(Bell()) as bell:

@@ -197,12 +197,14 @@ def _make(job: Job, ctx: Ctx) -> Made:
     """One report; an error of its own never reaches the others."""
     if ctx.stop.asked:
         return _ended(job, Status.INTERRUPTED, "It was not begun.", "Run it again.")
+    clean = ctx.project.censor.redact
     try:
-        return produce(job, ctx)
+        made = produce(job, ctx)
+        return replace(made, message=clean(made.message), remedy=clean(made.remedy))
     except RunnerError as error:
-        return replace(_ended(job, Status.FAILED, error.what, error.remedy), trouble=error.trouble)
+        return replace(_ended(job, Status.FAILED, clean(error.what), clean(error.remedy)), trouble=error.trouble)
     except Exception as error:  # noqa: BLE001 - a fault of ours (a full disk, say) ends this report alone
-        what = f"The runner itself failed: {type(error).__name__}: {error}"
+        what = clean(f"The runner itself failed: {type(error).__name__}: {error}")
         return _ended(job, Status.FAILED, what, "Please report it.")
 
 

@@ -97,12 +97,12 @@ class Standing:
 
 def status(project: Project, now: datetime, *, as_json: bool) -> int:
     """Show every deadline of today and the next day, its state, and who is responsible; what is wrong first."""
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     office = onlooker(project, ledger)
     with ledger.read() as tx:
         standing = _standing(tx, office, now)
         warnings = _warnings(tx, office, now)
-        duties = [incident for key, incident in incidents.opened(tx).items() if key[0].startswith("duty:")]
+        duties = [one for key, one in incidents.opened(tx).items() if key[0].startswith(("duty:", "source:"))]
         shift = _shift(tx, project, now)
     ledger.close()
     screen = screen_for(as_json=as_json, total=0)

@@ -55,13 +55,13 @@ def simulate(project: Project, wish: Wish, *, as_json: bool) -> int:
 
 def _story(project: Project, scene: Scene, begins: tuple[Begin, ...], *, execute: bool) -> Story:
     if not execute:
-        ledger = Ledger.open(project.ledger)
+        ledger = Ledger.of(project)
         story = simulation.simulate(project, scene, begins, ledger.durations)
         ledger.close()
         return story
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=project.reports) as folder:
         copy = copy_of(project, Path(folder) / "copy")
-        ledger = Ledger.open(copy.ledger)
+        ledger = Ledger.of(copy)
         story = simulation.play(project, scene, begins, simulation.Players(project, copy, ledger, scene.faults))
         ledger.close()
     return story

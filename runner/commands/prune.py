@@ -30,7 +30,7 @@ class Removal:
 
 def prune(project: Project, now: datetime, *, dry: bool, as_json: bool) -> int:
     """Remove what the policy gives up, or with `dry` only show it."""
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     shelf.tidy(project, ledger, now)
     with ledger.read() as tx:
         kept = finished.owed_runs(tx)

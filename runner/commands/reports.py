@@ -46,7 +46,7 @@ def run(project: Project, wish: Wish, *, as_json: bool) -> int:
     library_of(project)  # whatever goes wrong, some page answers it
     begun, later = _experiments(project, wish) if wish.every_experiment else ((), ())
     jobs = _jobs(project, wish, begun)
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     clock = Clock(datetime.now(UTC))
     with screen_for(as_json=as_json, total=len(jobs)) as screen, heard(Stop()) as stop:
         ctx = Ctx(project, ledger, clock, stop, screen.step)
@@ -122,7 +122,7 @@ def _left_out(later: Sequence[Begin], project: Project, wish: Wish, screen: Scre
 def listing(project: Project, pipeline: str, *, as_json: bool) -> int:
     """Show the ledger's runs, newest first."""
     name = project.pipeline(pipeline).name if pipeline else None
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     screen = screen_for(as_json=as_json, total=0)
     zone = ZoneInfo(project.settings.time_zone)
     rows = [_row(project, run_, zone, as_json=as_json) for run_ in ledger.runs(name)]

@@ -52,7 +52,7 @@ def review(project: Project, first: datetime, last: datetime, *, as_json: bool) 
 
 
 def _facts(project: Project, first: datetime, last: datetime) -> Facts:
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.read() as tx:
         owed = deadlines.between(tx, first, last)
         found = incidents.between(tx, first, last)

@@ -102,7 +102,7 @@ def look(project: Project, now: datetime) -> Look:
     to `now` is kept under the old rules, as `roster.keep` says. Raises UsageError where the project has no rota.
     """
     rules_of(project)
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.write() as tx:
         turned = roster.keep(tx, project, now)
         if turned is not None:

@@ -1,10 +1,9 @@
-"""One run: found by its name, ended before its time, let out."""
+"""One run: found by its name, ended before its time."""
 
 from __future__ import annotations
 
 import difflib
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,6 @@ from runner.ledger import Ledger, Run, journal
 from runner.ledger.journal import Act, Cancellation
 from runner.model import Status
 from runner.report import shelf
-from runner.report.approval import Approval
-from runner.report.approval import approve as release
-from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx
 from runner.screen import near, screen_for
 
 #: Seconds in which a run that is asked to end must have ended.
@@ -54,7 +49,7 @@ def _listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
 
 
-def _reason(text: str) -> str:
+def reason_of(text: str) -> str:
     """What a person gave as the reason, on one line. Raises UsageError when it is too long to be read in a list."""
     reason = line(text)
     if len(reason) > _LONGEST:
@@ -68,8 +63,8 @@ def _reason(text: str) -> str:
 def cancel(project: Project, name: str, who: str, because: str, *, as_json: bool) -> int:
     """Ask a run to end, wait until it has, and say how; the exit code (1: it has not, or ended by itself before)."""
     engineer(project, who)
-    reason = _reason(because)
-    ledger = Ledger.open(project.ledger)
+    reason = reason_of(because)
+    ledger = Ledger.of(project)
     run = find(ledger, name, Status.RUNNING)
     if run.status is not Status.RUNNING:
         raise UsageError(f"Run {run.run} is not under way: it is {run.status}.", _near("", ledger, Status.RUNNING))
@@ -117,21 +112,3 @@ def file_of(project: Project, run: Run, name: str) -> Path | None:
     """A file of a run, wherever the run lies just now."""
     places = (shelf.place(project, run) / name, shelf.work(project, run.run) / name)
     return next((path for path in places if path.is_file()), None)
-
-
-# Letting out.
-
-
-def approve(project: Project, name: str, approval: Approval, *, as_json: bool) -> int:
-    """Let a held report go out; the exit code (1: not every message could be written)."""
-    engineer(project, approval.who)
-    approval = replace(approval, because=_reason(approval.because))
-    if not approval.because:
-        raise UsageError("Why may it go out?", 'Say it with --because "what makes it right".')
-    ledger = Ledger.open(project.ledger)
-    run = find(ledger, name, Status.HELD)
-    with screen_for(as_json=as_json, total=1) as screen:
-        made = release(run, approval, Ctx(project, ledger, Clock(approval.at), Stop(), screen.step))
-        screen.summary([made])
-    ledger.close()
-    return made.exit_code

@@ -7,7 +7,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from runner.commands.signals import INTERRUPTED, Bell, heard
 from runner.config import Project
 from runner.delivery.channels import Channels
 from runner.errors import ConfigError, DeliveryFailed, UsageError
+from runner.leaks import WATCH, Censor
 from runner.ledger import Ledger, journal
 from runner.report import shelf
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx
 from runner.report.warming import breed_of
 from runner.scheduler import work
+from runner.scheduler.errands import Errands, Outside
 from runner.scheduler.office import LEASE, Office
 from runner.scheduler.opening import open_office
 from runner.scheduler.roster import WATERMARK
@@ -40,13 +42,17 @@ BACK = timedelta(minutes=1)
 BUSY = 0.5
 
 
-def logger(*, terminal: bool) -> Callable[..., Any]:
-    """A log of events with fields on standard error: readable on a terminal, JSON lines elsewhere."""
+def logger(censor: Censor, *, terminal: bool) -> Callable[..., Any]:
+    """A log of events with fields on standard error: readable on a terminal, JSON lines elsewhere; without secrets."""
     form = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[stamp, form])
+    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[stamp, form, _without_secrets(censor)])
     told: Callable[..., Any] = log.msg
     return told
+
+
+def _without_secrets(censor: Censor) -> Callable[[Any, str, Any], str]:
+    return lambda _log, _method, text: censor.redact(text)
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,9 @@ class Service:
     log: Callable[..., Any]
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger.open(self.project.ledger)
+        self.ledger = Ledger.of(self.project)
         self.failures = 0
+        self.errands = Errands()
         self._forward()
         self.seen = _stamps(self.project.folder)
         self.office = self._open(self.project)
@@ -82,7 +89,8 @@ class Service:
     def _open(self, project: Project) -> Office:
         shelf.tidy(project, self.ledger, self.clock.now(), LEASE)
         ctx = Ctx(project, self.ledger, self.clock, self.stop, lambda _: None, LEASE)
-        return open_office(ctx, Channels(project, os.environ), log=self.log)
+        office = open_office(ctx, Channels(project, os.environ), log=self.log)
+        return replace(office, outside=Outside(os.environ, self.errands))
 
     def _forward(self) -> None:
         """Time does not go back: what was told, met and frozen since would be told again, or never.
@@ -119,7 +127,7 @@ class Service:
             return
         self.seen = stamps
         try:
-            project = config.load(self.project.folder)
+            project = config.load(self.project.folder, self.project.censor)
             self.office, self.project = self._open(project), project
             self.log("config taken up")
         except ConfigError as error:
@@ -152,9 +160,9 @@ def _stamps(folder: Path) -> dict[str, int]:
 def one_tick(project: Project, now: datetime | None, *, as_json: bool) -> int:
     """One look; what it starts is waited for, each within its limit, while lateness is watched on."""
     with heard(Stop()) as stop:
-        service = Service(project, clock_of(now), stop, logger(terminal=sys.stderr.isatty()))
+        service = Service(project, clock_of(now), stop, logger(project.censor, terminal=sys.stderr.isatty()))
         looks = [service.look()]
-        while service.office.crew.busy and not stop.asked:
+        while service.office.busy and not stop.asked:
             service.wait(0.5)
             looks.append(service.look())
         told_to_end = stop.asked
@@ -176,7 +184,7 @@ def one_tick(project: Project, now: datetime | None, *, as_json: bool) -> int:
 def serve(project: Project, now: datetime | None, every: float) -> int:
     """Tick until told to stop."""
     with heard(Stop()) as stop:
-        service = Service(project, clock_of(now), stop, logger(terminal=sys.stderr.isatty()))
+        service = Service(project, clock_of(now), stop, logger(project.censor, terminal=sys.stderr.isatty()))
         service.log("scheduler begins", project=project.settings.company, every=every)
         kept = Kept(breed_of(project.folder))
         while not stop.asked:
@@ -185,7 +193,7 @@ def serve(project: Project, now: datetime | None, every: float) -> int:
                 kept.look()  # whatever is due next finds a parent that has all imported
             service.look()
             # While somebody is at work, a wish to cancel is heard soon.
-            pause = min(every, BUSY) if service.office.crew.busy else every
+            pause = min(every, BUSY) if service.office.busy else every
             service.wait(pause - (time.monotonic() - began))
         service.end()
         kept.close()
@@ -210,7 +218,9 @@ def watch(post: Post) -> int:
     """Listen for signs of life, and tell when they stop."""
     from runner.delivery import channels, watch  # noqa: PLC0415 - only the other machine needs it
 
-    log = logger(terminal=sys.stderr.isatty())
+    censor = Censor(os.environ)
+    censor.know((WATCH, post.tell))
+    log = logger(censor, terminal=sys.stderr.isatty())
     try:
         teller = channels.teller(post.tell, os.environ)
     except DeliveryFailed as error:

@@ -128,7 +128,7 @@ def _done(project: Project, deed: Deed, change: Callable[[_Desk], Swap], *, as_j
     """
     engineer(project, deed.who)
     seen = look(project, deed.at)  # a change of the rules is kept first, and stays kept if the swap is refused
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.write() as tx:
         tx.execute(sa.select(_swaps.c.id).with_for_update())  # for ledgers that have more than one writer at a time
         deed = replace(deed, at=_forward(tx, deed.at, seen))

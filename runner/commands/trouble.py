@@ -22,6 +22,8 @@ from runner.screen import screen_for
 _RECENT = 20
 #: Before the name of a duty, where a pipeline's name stands otherwise.
 _DUTY = "duty:"
+#: Before the name of a source.
+_SOURCE = "source:"
 
 
 def engineer(project: Project, who: str) -> str:
@@ -37,7 +39,7 @@ def acknowledge(project: Project, number: int, who: str, now: datetime, *, as_js
     Raises UsageError where there is no such incident, where it is over, or was opened only after `now`.
     """
     engineer(project, who)
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.write() as tx:
         incident = _open_incident(incidents.find(tx, number), number)
         _require_opened(incident, now, ZoneInfo(project.settings.time_zone))
@@ -78,7 +80,7 @@ def _name(project: Project, who: str) -> str:
 
 def listing(project: Project, *, as_json: bool) -> int:
     """Show open incidents, then the newest closed ones."""
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.read() as tx:
         found = [*incidents.opened(tx).values(), *incidents.closed(tx, _RECENT)]
     ledger.close()
@@ -93,7 +95,7 @@ def listing(project: Project, *, as_json: bool) -> int:
 
 def show(project: Project, number: int, *, as_json: bool) -> int:
     """Show one incident line by line, in the order of time: what happened, and who was told what."""
-    ledger = Ledger.open(project.ledger)
+    ledger = Ledger.of(project)
     with ledger.read() as tx:
         incident = incidents.find(tx, number)
         if incident is None:
@@ -137,7 +139,10 @@ def _told(letter: Letter, zone: ZoneInfo) -> str:
 
 
 def _report(project: Project, incident: Incident) -> str:
-    """The name of a pipeline, or the title of a duty: `duty: Weekly schema check`."""
+    """The name of a pipeline, or a title: `duty: Weekly schema check`, `source: Till API`."""
+    if incident.pipeline.startswith(_SOURCE):
+        source = project.sources.sources.get(incident.pipeline.removeprefix(_SOURCE))
+        return f"source: {source.title if source else incident.pipeline.removeprefix(_SOURCE)}"
     name = incident.pipeline.removeprefix(_DUTY)
     if name == incident.pipeline:
         return name

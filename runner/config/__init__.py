@@ -42,6 +42,7 @@ from runner.config.files import (
 from runner.config.project import Project
 from runner.config.reading import Found, error_of, read, read_optional
 from runner.errors import ConfigError
+from runner.leaks import Censor
 
 __all__ = [
     "WAREHOUSE",
@@ -64,8 +65,8 @@ __all__ = [
 ]
 
 
-def load(folder: Path) -> Project:
-    """The project in `folder`.
+def load(folder: Path, censor: Censor | None = None) -> Project:
+    """The project in `folder`; `censor` learns the names of its secrets, and reads them where it has an environment.
 
     Raises ConfigError that lists every problem found in the files of config/, also in those that notebooks alone read.
     """
@@ -81,10 +82,12 @@ def load(folder: Path) -> Project:
     pipelines = read("config/pipelines.yml", Pipelines, found)
     others = read_optional(found)
     if settings and people and pipelines:
-        project = Project(folder, settings, people, pipelines.pipelines, **_chosen(others), runbooks=_runbooks(folder))
+        more = {**_chosen(others), "runbooks": _runbooks(folder), "censor": censor or Censor()}
+        project = Project(folder, settings, people, pipelines.pipelines, **more)
         for file, where, shown, what in disagreements(project):
             found.add(file, where, what, shown=shown)
         if not found.problems:
+            project.censor.know(project.hidden, project.written)
             return project
     raise error_of(found.problems)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from runner.config.files import WAREHOUSE, OnCall, Pipeline
 from runner.config.names import known
@@ -16,6 +17,8 @@ PIPELINES = "config/pipelines.yml"
 ONCALL = "config/oncall.yml"
 DUTIES = "config/duties.yml"
 SOURCES = "config/sources.yml"
+#: What notebooks see in the warehouse besides its tables (`runner.notebook.warehouse.connect`).
+TAKEN = frozenset({"lines", "visits", "sales", "sales_by_day", "days", "breaches", "cost_shares"})
 
 
 def disagreements(project: Project) -> Iterator[Wrong]:
@@ -128,7 +131,8 @@ def _duties(project: Project) -> Iterator[Wrong]:
 
 
 def _sources(project: Project) -> Iterator[Wrong]:
-    """Tables that name a source that there is not, or one twice."""
+    """Tables that name a source that there is not, or one twice, or that cannot be fetched as they are described."""
+    yield from _fetched(project)
     sources = project.sources.sources
     for name, table in project.sources.tables.items():
         where: Where = ("tables", name, "from")
@@ -137,3 +141,22 @@ def _sources(project: Project) -> Iterator[Wrong]:
                 yield SOURCES, (*where, number), where, f"no source is called {source!r}. {known(source, sources)}"
             elif source in table.from_[:number]:
                 yield SOURCES, (*where, number), where, f"names {source!r} twice. Keep one of the two."
+
+
+def _fetched(project: Project) -> Iterator[Wrong]:
+    """What fetching a table needs: a contract to hold it against, a first day that is one."""
+    for name, table in project.sources.fetched.items():
+        where: Where = ("tables", name)
+        if name in TAKEN or name.startswith("_"):
+            yield SOURCES, where, where, "has a name that notebooks see something else under. Choose another one."
+        if not (project.folder / "config" / "contracts" / f"{name}.yml").is_file():
+            yield SOURCES, where, where, f"is fetched and has no contract. Write config/contracts/{name}.yml."
+        try:
+            date.fromisoformat(table.begins or "2000-01-01")
+        except ValueError:
+            yield (
+                SOURCES,
+                (*where, "begins"),
+                (*where, "begins"),
+                f"{table.begins!r} is no day. Write it like 2017-11-15.",
+            )

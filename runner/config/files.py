@@ -232,6 +232,12 @@ class Duty(Strict):
     shown_by: Shown | None = None
     does: Literal["schemas", "reconciliation", "permissions", "connections"] | None = None
 
+    @model_validator(mode="after")
+    def _one_evidence(self) -> Duty:
+        if self.shown_by is not None and self.does is not None:
+            raise ValueError("has shown_by and does. Keep one: a duty has one evidence")
+        return self
+
     @property
     def rhythm(self) -> Rhythm:
         """How often it is due."""

@@ -11,6 +11,7 @@ from runner.config.ends import Sources
 from runner.config.files import Duty, Experiments, Holidays, OnCall, People, Person, Pipeline, Settings
 from runner.config.names import known
 from runner.errors import UsageError
+from runner.leaks import WATCH, Censor
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Project:
     oncall: OnCall | None = None
     duties: Mapping[str, Duty] = field(default_factory=dict)
     runbooks: Mapping[str, str] = field(default_factory=dict)  # file name -> markdown
+    censor: Censor = field(default_factory=Censor, compare=False, repr=False)  # whoever loads it knows the environment
 
     @property
     def reports(self) -> Path:
@@ -51,6 +53,17 @@ class Project:
         channels = [channel for engineer in self.people.engineers.values() for channel in engineer.channels]
         named = [*channels, *([heart.channel] if heart else []), *self.settings.mail.secrets, *self.sources.secrets]
         return tuple(dict.fromkeys(name for name in named if name.startswith("env:")))
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The names of the secrets that nothing may show. A login's user is none: often it is the sender's address."""
+        return tuple(name for name in (*self.secrets, WATCH) if name != self.settings.mail.user)
+
+    @property
+    def written(self) -> Mapping[str, str]:
+        """Secrets that stand in config/ itself: the address of a ledger with a password in it."""
+        place = self.settings.ledger
+        return {"settings.ledger": place} if "://" in place and "@" in place else {}
 
     @property
     def templates(self) -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 A map of this folder, in the order of the way::
 
     blocks.py     executed notebook -> Document; with markdown.py, foreign.py (other people's HTML), texts.py
+    restated.py   what a restatement shows first: each figure as it was and as it is
     shapes.py     the frozen blocks: headings, tables, charts, tiles, notes, findings
     pictures.py   charts as SVG and PNG, looked through before they are used
     formulas.py   TeX -> SVG

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runner.document import foreign, markdown
+from runner.document import foreign, markdown, restated
 from runner.document import pictures as pics
 from runner.document.shapes import (
     HALF_WIDTH,
@@ -113,7 +113,7 @@ def document_of(nb: NotebookNode, name: str = "Report", file_of: FileOf | None =
     given = given if isinstance(given, Mapping) else {}
     found = [block for cell in nb.cells for block in _cell(cell, file_of)]
     title = next((block for block in found if isinstance(block, Heading) and block.level == 1), None)
-    body = [block for block in found if block is not title]
+    body = restated.marked([block for block in found if block is not title], given.get("restates"))
     meta = _meta(given, (title.text if title else "") or line(name) or "Report")
     return Document(meta, tuple(_named(_levelled(body))))
 
@@ -136,6 +136,7 @@ def _meta(given: Mapping[str, Any], title: str) -> Meta:
         "deadline",
         "status",
         "confidential",
+        "seal",
     )
     texts = {name: line(given[name]) for name in names if given.get(name)}
     owners = given.get("owners")

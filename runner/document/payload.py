@@ -90,6 +90,7 @@ def _meta(document: Document) -> Json:
         "period_text": breakable(meta.period_text or meta.period, 20),
         "footer": shortened(meta.confidential or meta.company, 400, _SMALL),
         "paper": meta.paper,
+        "seal": meta.seal,
         "about": about,
         "incomplete": meta.status in {"stopped", "failed", "interrupted"},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -129,6 +130,14 @@ def read_pdf(data: bytes) -> PdfFile:
     """The PDF as read by pdfium, by one thread at a time. Raises ValueError if it is no PDF."""
     with _PDFIUM:
         return _read_pdf(data)
+
+
+def beside_pages(data: bytes) -> str:
+    """Whatever a PDF says in words besides its pages: what it says about itself, and the files within it."""
+    with _PDFIUM, closing(pdfium.PdfDocument(data)) as document:
+        within = [document.get_attachment(number) for number in range(document.count_attachments())]
+        files = [f"{file.get_name()}\n{bytes(file.get_data()).decode('utf-8', 'replace')}" for file in within]
+        return "\n".join([*document.get_metadata_dict().values(), *files])
 
 
 def _read_pdf(data: bytes) -> PdfFile:

@@ -254,6 +254,7 @@ class Meta:
     status: str = ""
     generated_at: str = ""
     confidential: str = ""
+    seal: str = ""  # by which `runner verify` knows the file again
     timestamp: int | None = None
     paper: str = "us-letter"
 

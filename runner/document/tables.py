@@ -7,6 +7,7 @@ import io
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,14 +145,19 @@ def shortened(text: str, points: float, size: float) -> str:
 
 
 def csv_of(table: Table) -> str:
-    """The table as CSV: numbers as numbers, and no text that a spreadsheet would run as a formula.
+    """The table as `csv_text` writes it. The raw values stand for the printed texts where the block has them."""
+    return csv_text([column.label for column in table.columns], table.values or table.texts)
 
-    The raw values stand for the printed texts where the block has them. `None` becomes an empty cell.
+
+def csv_text(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Rows below their names as CSV: numbers as numbers, and no text that a spreadsheet would run as a formula.
+
+    `None` becomes an empty cell.
     """
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\r\n")
-    write.writerow([_harmless(column.label) for column in table.columns])
-    write.writerows([[_cell(value) for value in row] for row in (table.values or table.texts)])
+    write.writerow([_harmless(name) for name in names])
+    write.writerows([_cell(value) for value in row] for row in rows)
     return out.getvalue()
 
 

@@ -14,13 +14,11 @@ from datetime import date, timedelta
 import duckdb
 import pandas as pd
 
+from runner.metrics.opening import silent_hours
 from runner.metrics.periods import Span
 
 #: Days at the start of the data in which a first sight says nothing of acquisition.
 BURN_IN = 91
-#: Till lines that an hour must have had in each of the weeks before to be expected again; one basket holds about nine,
-#: and below this an empty hour is chance (it would have been reported on one day in eight of 2017).
-BUSY = 20
 #: What a day is recorded as, for the reports that rest on it.
 RECORDED = ("lines", "baskets", "households", "new_households", "revenue", "redemptions")
 
@@ -72,15 +70,16 @@ class Completeness:
 
 
 def completeness(by_hour: pd.DataFrame, closing: int = 24) -> Completeness:
-    """Judge a day from the frame of `hours`: an hour is silent when it has no line and always had at least BUSY before.
+    """Judge a day from the frame of `hours`: an hour is silent when it has no line and was always busy before.
 
     `closing` is the hour from which nothing is expected on this day (early closing on a holiday).
     """
-    always = (by_hour["least"].fillna(0) >= BUSY) & (by_hour["hour"] < closing)
-    silent = by_hour.loc[always & (by_hour["lines"] == 0), "hour"]
+    columns = (by_hour[name].fillna(0) for name in ("lines", "least"))
+    lines, least = (dict(zip(map(int, by_hour["hour"]), column, strict=True)) for column in columns)
+    silent = silent_hours(lines, least, closing)
     usual = float(by_hour["usual"].sum())
     volume = float(by_hour["lines"].sum()) / usual if usual else float("nan")
-    return Completeness(tuple(int(hour) for hour in silent), volume)
+    return Completeness(silent, volume)
 
 
 #: How a household's coupons of a day compare between till and coupon system.

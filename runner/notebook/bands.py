@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,28 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from runner.errors import Trouble
-from runner.metrics import calendar, outliers
+from runner.metrics import outliers
+from runner.metrics.opening import closed_days, closing_hour, special_days
 from runner.metrics.outliers import Band, Rules
 from runner.metrics.periods import Span
 from runner.model import Finding, Level
 from runner.notebook import charts
 from runner.notebook.figures import shown
+
+__all__ = [
+    "LABELS",
+    "UNITS",
+    "Metric",
+    "bands",
+    "closed_days",
+    "closing_hour",
+    "draw",
+    "finding",
+    "gaps",
+    "special_days",
+    "special_note",
+    "table",
+]
 
 #: Days that a chart of a band shows.
 SHOWN_DAYS = 70
@@ -30,18 +46,6 @@ class Metric:
     label: str
     unit: str = "count"
     budget: float = 4.0
-
-
-def special_days(first: date, last: date, config: Mapping[str, Any]) -> dict[date, str]:
-    """Holidays, their neighbours and the company's own days (config/holidays.yml), by day."""
-    own = {day if isinstance(day, date) else date.fromisoformat(str(day)): str(name)
-           for day, name in (config.get("named") or {}).items()}  # fmt: skip
-    return calendar.special_days(first, last, {**closed_days(first, last, config), **own})
-
-
-def closed_days(first: date, last: date, config: Mapping[str, Any]) -> dict[date, str]:
-    """Days on which the shops stay shut (config/holidays.yml), by day."""
-    return calendar.closed(first, last, [str(day) for day in config.get("closed_on") or []])
 
 
 def special_note(now: Span, before: Span, config: Mapping[str, Any]) -> str:
@@ -58,13 +62,6 @@ def special_note(now: Span, before: Span, config: Mapping[str, Any]) -> str:
     if open_now != open_before:
         said.append(f"The shops were open on {open_now} days, against {open_before}.")
     return " ".join(said)
-
-
-def closing_hour(day: date, config: Mapping[str, Any]) -> int:
-    """The hour from which nothing is expected on a day: 24, or earlier on the days of `closes_early`."""
-    names = special_days(day, day, config).get(day, "")
-    early = config.get("closes_early") or {}
-    return min((int(hour) for name, hour in early.items() if str(name) in names), default=24)
 
 
 def bands(daily: pd.DataFrame, metrics: Mapping[str, Metric], config: Mapping[str, Any]) -> dict[str, Band]:

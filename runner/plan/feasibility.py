@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 from runner.config.files import Pipeline, Settings
 from runner.config.promise import When, parse
 from runner.plan.calendar import clock, instant, local_day
-from runner.plan.deadlines import Deadline, Timetable, deadlines_of, input_of, limit_of, room_of
+from runner.plan.deadlines import Deadline, Timetable, attempt_of, deadlines_of, input_of, room_of
 from runner.plan.forecast import Forecast, assumed_of, forecast, latest_safe_start, words
 
 #: How far ahead a plan is tried out: two months hold every weekday, most kinds of holiday, often a change of clocks.
@@ -90,11 +90,12 @@ class _Plan:
 
     def _room(self, pipeline: Pipeline) -> Iterator[Problem]:
         """Too little time between start and ready: for a slow run, for one attempt, or for all of them."""
-        room, within = room_of(pipeline, self.settings), parse(pipeline.deadline).within
+        fetching = self.timetable.fetching
+        room, within = room_of(pipeline, self.settings, fetching), parse(pipeline.deadline).within
         given = room if within is None else min(room, within)  # work cannot begin before the experiment
         needs = (
             (self.forecasts[pipeline.name].slow, "a slow run takes", True),
-            (limit_of(pipeline, self.settings), "one attempt may take", False),
+            (attempt_of(pipeline, self.settings, fetching), "one attempt may take", False),
             (room, "its room is", False),
         )
         for need, name, severe in needs:

@@ -19,11 +19,15 @@ NAME = "events.jsonl"
 
 @dataclass(frozen=True)
 class Diary:
-    """The diary of one run in its folder, and how to tell the time."""
+    """The diary of one run in its folder, how to tell the time, and what takes secrets out of a text.
+
+    A line that holds one is written without it: a diary must go on.
+    """
 
     folder: Path
     run: Run
     now: Callable[[], datetime]
+    clean: Callable[[str], str]
 
     def note(self, event: str, **fields: Any) -> None:
         """Add one line. A disk that is full must not end the run: it will be told of soon enough."""
@@ -31,7 +35,7 @@ class Diary:
         line |= {"pipeline": self.run.pipeline, "period": self.run.period, **fields}
         try:
             with (self.folder / NAME).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+                file.write(self.clean(json.dumps(line, ensure_ascii=False, default=str)) + "\n")
         except OSError:
             return
 

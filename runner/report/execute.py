@@ -100,6 +100,7 @@ class Request:
     env: Mapping[str, str] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()  # variables of this process that are no business of a notebook
     cold: str = ""  # why the kernel is not to be a warm one; empty: it is
+    clean: Callable[[str], str] = str  # takes secrets out of what a cell said, before it is cut to a sentence
 
 
 @dataclass(frozen=True)
@@ -357,31 +358,31 @@ def _judge(nb: NotebookNode, ending: _Ending, request: Request) -> RunnerError |
     for index, cell in _code(nb):
         error = next((output for output in cell.outputs if output.output_type == "error"), None)
         if error:
-            return _cell_error(nb, index, error)
+            return _cell_error(nb, index, error, request.clean)
         if cell.execution_count is None:
             return _never_ran(nb, index)
     return None
 
 
 def _ended(ending: _Ending, nb: NotebookNode, request: Request) -> RunnerError | None:
-    where = _where(nb, ending.cell)
+    place = where(nb, ending.cell)
     if ending.how == "deadline":
         return DeadlinePassed(
-            f"The notebook was ended after its limit of {_span(request.limit)}; it was at {where}.",
+            f"The notebook was ended after its limit of {_span(request.limit)}; it was at {place}.",
             "Make that cell faster, or raise `limit` in config/pipelines.yml.",
         )
     if ending.how == "cell limit":
         return DeadlinePassed(
-            f"{where} was ended after its limit of {_span(request.cell_limit or 0)}.",
+            f"{place} was ended after its limit of {_span(request.cell_limit or 0)}.",
             "Make that cell faster, or raise `cell_limit` in config/pipelines.yml.",
         )
     if ending.how == "interrupted":
         return Interrupted(
-            f"The run was interrupted at {where}.", "Start it again when you are ready; nothing was sent."
+            f"The run was interrupted at {place}.", "Start it again when you are ready; nothing was sent."
         )
     if ending.how in {"died", "lost"}:
         return KernelDied(
-            f"The kernel's process ended at {where}.",
+            f"The kernel's process ended at {place}.",
             "Most often memory ran out or a library crashed: see kernel.log beside the notebook, then run it again.",
         )
     if ending.how == "broken":
@@ -389,17 +390,17 @@ def _ended(ending: _Ending, nb: NotebookNode, request: Request) -> RunnerError |
     return None
 
 
-def _cell_error(nb: NotebookNode, index: int, error: Any) -> RunnerError:
+def _cell_error(nb: NotebookNode, index: int, error: Any, clean: Callable[[str], str]) -> RunnerError:
     if error.ename == "ReportStopped":
         return ReportStopped(_clean(error.evalue))
     if error.ename == "SystemExit":
         later = sum(1 for later, _ in _code(nb) if later > index)
         return CellFailed(
-            f"{_where(nb, index)} left the notebook with sys.exit, so {_cells(later)} after it never ran.",
+            f"{where(nb, index)} left the notebook with sys.exit, so {_cells(later)} after it never ran.",
             "Take sys.exit out; to stop a report, call report.require or raise an error.",
         )
-    text = _clean(f"{error.ename}: {error.evalue}".rstrip(": "))[:300].rstrip(".")
-    failed = CellFailed(f"{_where(nb, index)} failed: {text}.", "The notebook of this run shows the traceback.")
+    text = _clean(clean(f"{error.ename}: {error.evalue}".rstrip(": ")))[:300].rstrip(".")
+    failed = CellFailed(f"{where(nb, index)} failed: {text}.", "The notebook of this run shows the traceback.")
     if error.ename == "PermissionError":
         failed.trouble = Trouble.PERMISSION_REVOKED
     return failed
@@ -408,7 +409,7 @@ def _cell_error(nb: NotebookNode, index: int, error: Any) -> RunnerError:
 def _never_ran(nb: NotebookNode, index: int) -> RunnerError:
     tags = nb.cells[index].metadata.get("tags", [])
     remedy = "Take the tag skip-execution off." if "skip-execution" in tags else "Run it again."
-    return CellFailed(f"{_where(nb, index)} never ran.", remedy)
+    return CellFailed(f"{where(nb, index)} never ran.", remedy)
 
 
 def _code(nb: NotebookNode) -> Iterator[tuple[int, Any]]:
@@ -416,14 +417,18 @@ def _code(nb: NotebookNode) -> Iterator[tuple[int, Any]]:
     return ((i, cell) for i, cell in enumerate(nb.cells) if cell.cell_type == "code" and cell.source.strip())
 
 
-def _where(nb: NotebookNode, index: int | None) -> str:
+def where(nb: NotebookNode, index: int | None) -> str:
+    """A cell as a person finds it: its number in the stored notebook, and the heading above it."""
     if index is None or index >= len(nb.cells):
         return "its start"
     heading = list(_headings(nb))[index]
-    ours = [i for i, cell in enumerate(nb.cells) if "injected-parameters" not in cell.metadata.get("tags", ())]
+    tags = [set(cell.metadata.get("tags", ())) for cell in nb.cells]
+    if BANNER in tags[index]:
+        return "the note on top"
+    ours = [i for i, given in enumerate(tags) if not given & {BANNER, "injected-parameters"}]
     if index not in ours:
         return "the cell of given parameters"
-    # Numbers are those of the stored notebook, which has no injected cell.
+    # Numbers are those of the stored notebook, which has neither the injected cell nor our note.
     return f"Cell {ours.index(index) + 1} of {len(ours)}" + (f" (section {heading!r})" if heading else "")
 
 
@@ -491,5 +496,9 @@ def _said(text: str) -> Any:
 
 def _banner(error: RunnerError, silent: int) -> Any:
     missing = f" {_cells(silent).capitalize()} never ran." if silent else ""
-    text = f"> **This report is not finished and must not be sent.** {error}{missing}"
-    return notebooks.words(text, BANNER)
+    return banner(f"{error}{missing}")
+
+
+def banner(why: str) -> Any:
+    """The cell on top of a notebook that nobody may take for a report."""
+    return notebooks.words(f"> **This report is not finished and must not be sent.** {why}", BANNER)

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +26,7 @@ T = TypeVar("T")
 #: Files of config/ that a report does not depend on, or of which only a part counts.
 _ELSEWHERE = {"people.yml", "pipelines.yml", "settings.yml", "oncall.yml", "duties.yml"}
 #: What of a pipeline's entry and of the settings does not show in a report: who reads it, when it is made, who is told.
-_OPERATING = {"readers", "limit", "cell_limit", "ready_by", "room", "usual", "no_use_after"}
+_OPERATING = {"readers", "approvers", "limit", "cell_limit", "ready_by", "room", "usual", "no_use_after"}
 #: Nanoseconds after which a change of a file must show in its times: file systems tick, some only every two seconds.
 SETTLED = 2_500_000_000
 #: Templates of messages that are no reports.
@@ -120,16 +121,17 @@ def _notebook_digest(path: Path) -> str:
     return digest_of([[c.cell_type, c.source, c.metadata.get("tags"), c.get("attachments")] for c in nb.cells])
 
 
-def data(project: Project, pipeline: Pipeline, ledger: Ledger, as_of: str) -> dict[str, str]:
+def data(project: Project, pipeline: Pipeline, ledger: Ledger, as_of: str, place: Path | None = None) -> dict[str, str]:
     """Fingerprints of every source, and of what the inputs recorded up to a day.
 
-    Raises ReportStopped when a source is not there.
+    `place` is the warehouse file, unless it is the project's. Raises ReportStopped when a source is not there.
     """
-    sources = {source: _source(project, source) for source in pipeline.sources}
+    warehouse = place or Path(project.settings.warehouse)
+    sources = {source: _source(project, source, warehouse, as_of) for source in pipeline.sources}
     return sources | {f"records of {name}": ledger.records_digest(name, as_of) for name in pipeline.inputs}
 
 
-def _source(project: Project, source: str) -> str:
+def _source(project: Project, source: str, place: Path, as_of: str) -> str:
     if source != WAREHOUSE:
         try:
             return _digest(project.folder / source)
@@ -138,7 +140,7 @@ def _source(project: Project, source: str) -> str:
             raise ReportStopped(said, "Bring the file back, then run it again.", Trouble.SOURCE_UNAVAILABLE) from error
     from runner.notebook import warehouse  # noqa: PLC0415 - only for those who have one
 
-    return warehouse.fingerprint(project.folder)
+    return warehouse.fingerprint(project.folder, place, date.fromisoformat(as_of))
 
 
 @cache

@@ -33,6 +33,7 @@ from runner.warm.client import Member, Order, Unavailable, ask
 from runner.warm.member import MARKS
 
 if TYPE_CHECKING:
+    from runner.document.readback import PdfFile
     from runner.document.shapes import Document
 
 #: A press is replaced after so many reports, or when it has grown by so many MB since its first.
@@ -122,6 +123,11 @@ class Press:
         slow = errors.ProofFailed(f"Reading the files back took longer than {limit:g} seconds.", "Shorten its tables.")
         answer = self._ask({"prove": [figure.as_dict() for figure in figures]}, limit, stop, slow)
         return tuple(Finding.of(finding) for finding in answer["findings"])
+
+    def words(self, limit: float, stop: Stop) -> str:
+        """What the PDF that was rendered last says. Raises RenderingFailed, Interrupted."""
+        slow = RenderingFailed(f"Reading the PDF took longer than {limit:g} seconds.", "Shorten its tables.")
+        return str(self._ask({"words": True}, limit, stop, slow)["words"])
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -272,6 +278,7 @@ class _Desk:
     document: Document | None = None
     html: str = ""
     pdf: bytes = b""
+    read: PdfFile | None = None  # what the PDF says, once somebody asked
     size: float = 0.0
     compiled: Callable[[Path, float], None] | None = None  # how a PDF is compiled; None: in a process of its own
 
@@ -298,6 +305,8 @@ def _compile_here(root: Path, limit: float) -> None:
 
 def _answered(order: Mapping[str, Any], desk: _Desk) -> dict[str, Any]:
     try:
+        if "words" in order:
+            return _words(desk)
         return _rendered(order["render"], desk) if "render" in order else _proven(order["prove"], desk)
     except RunnerError as error:
         return {"error": type(error).__name__, "what": error.what, "remedy": error.remedy}
@@ -314,7 +323,7 @@ def _rendered(sheet: Mapping[str, Any], desk: _Desk) -> dict[str, Any]:
     templates = [Path(folder) for folder in sheet["templates"]]
     desk.document = document
     desk.html = render.html(document, templates)
-    desk.pdf = render.typeset(document, templates, compiled=desk.compiled).data
+    desk.pdf, desk.read = render.typeset(document, templates, compiled=desk.compiled).data, None
     files: dict[str, str | bytes] = {f"{sheet['name']}.html": desk.html, f"{sheet['name']}.pdf": desk.pdf}
     for picture in blocks.pictures(document):
         files[f"charts/{picture.slug}.svg"] = picture.svg
@@ -344,8 +353,15 @@ def _proven(figures: Sequence[Mapping[str, Any]], desk: _Desk) -> dict[str, Any]
 
     if desk.document is None:
         raise errors.ProofFailed("Nothing was rendered.", "Run it again.")
-    found = proof.prove(desk.document, [Figure.of(figure) for figure in figures], desk.html, desk.pdf)
+    found = proof.prove(desk.document, [Figure.of(figure) for figure in figures], desk.html, desk.read or desk.pdf)
     return {"findings": [finding.as_dict() for finding in found]}
+
+
+def _words(desk: _Desk) -> dict[str, Any]:
+    from runner.document import readback  # noqa: PLC0415 - only in a press
+
+    desk.read = readback.read_pdf(desk.pdf)
+    return {"words": "\n".join([*desk.read.pages, *desk.read.alts, readback.beside_pages(desk.pdf)])}
 
 
 def _megabytes() -> float:

@@ -6,6 +6,7 @@ what was made by then is kept with a truthful label. Nothing is visible in `repo
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from runner import __version__
 from runner.config import WAREHOUSE, Pipeline, Project
@@ -22,6 +24,7 @@ from runner.document import shipped
 from runner.errors import (
     ConfigError,
     DeliveryFailed,
+    DiskFull,
     Interrupted,
     KernelDied,
     ProofFailed,
@@ -30,24 +33,31 @@ from runner.errors import (
     RunnerError,
     Trouble,
     UsageError,
+    no_room,
 )
-from runner.ledger import Fenced, Ledger, Result, Run, journal
-from runner.model import Decision, Figure, Finding, Level, Scraps, Status
+from runner.ledger import Fenced, Ledger, Result, Run, finished, journal
+from runner.model import Decision, Level, Scraps, Status
 from runner.plan.periods import Period, period_of
-from runner.report import gate, handover, inputs, notebooks, parameters, scraps, shelf
+from runner.report import gate, handover, inputs, notebooks, parameters, restatement, scraps, seal, shelf, shown
 from runner.report.diary import Diary
 from runner.report.execute import Progress, Request, Stop, environment, execute
 from runner.report.inputs import Inputs
 from runner.report.notebooks import NotebookNode
 from runner.report.parameters import Parameter
 from runner.report.press import Press, Presses, Sheet
+from runner.report.restatement import Restates
+from runner.report.supply import Supplier, Supply, is_wanted, supplied, wish_for
 from runner.report.warming import settled
 from runner.secrets import variables as secret_variables
 
+#: What was fetched for a run, in the folder of its work while it is made.
+SUPPLY = ".supply.json"
 #: Where a press lays its files, in the folder of the run's work.
 PRINTED = "printed"
 #: Years that a report can be about; outside them calendars and time stamps of files give out.
 EARLIEST, LATEST = 1980, 2200
+
+_ROOM = "Make room on the disk, or correct what is named, and run it again."
 
 _STATUS = {Decision.DELIVER: Status.READY, Decision.HOLD: Status.HELD, Decision.STOP: Status.STOPPED}
 
@@ -100,6 +110,7 @@ class Ctx:
     withheld: frozenset[str] = frozenset()  # more variables that no kernel gets: a copy no longer names its channels
     presses: Presses = field(default_factory=Presses)
     press: Press | None = None  # of one report, while it is made
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)  # for secrets
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,7 @@ class Plan:
     job: Job
     period: Period
     values: Mapping[str, Any]
+    supply: Supply = field(default_factory=Supply)  # what was fetched for it
 
     @property
     def pipeline(self) -> Pipeline:
@@ -142,6 +154,7 @@ class Draft:
     inputs: Inputs | None = None
     nb: NotebookNode | None = None
     scraps: Scraps = field(default_factory=Scraps)
+    restates: Restates | None = None
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     error: RunnerError | None = None
     detail: str = ""
@@ -163,6 +176,23 @@ def produce(job: Job, ctx: Ctx) -> Made:
     Raises UsageError and ConfigError for a wish that cannot be begun; everything else is told in what is handed back.
     """
     plan = check(job, ctx)
+    if not is_wanted(ctx.project, job.pipeline):
+        return _produce(plan, ctx)
+    with supplied(wish_for(ctx.project, job.pipeline, _day(job.as_of)), _supplier(job, ctx)) as found:
+        return _produce(replace(plan, supply=found), ctx)
+
+
+def _supplier(job: Job, ctx: Ctx) -> Supplier:
+    def tell(what: str) -> None:
+        ctx.tell(Step(job.pipeline.name, "fetch", heading=what))
+
+    return Supplier(ctx.project, ctx.ledger, ctx.clock.now, ctx.stop, _name(ctx.clock.now()), tell)
+
+
+def _produce(plan: Plan, ctx: Ctx) -> Made:
+    job = plan.job
+    if plan.supply.error is not None:
+        return _make(plan, None, ctx, plan.supply.error)
     try:
         made_of = _inputs(plan, ctx)
     except ReportStopped as error:
@@ -233,7 +263,7 @@ def _inputs(plan: Plan, ctx: Ctx) -> Inputs:
     return Inputs(
         inputs.code(ctx.project, pipeline, _templates(ctx.project)),
         plan.values,
-        inputs.data(ctx.project, pipeline, ctx.ledger, plan.job.as_of),
+        inputs.data(ctx.project, pipeline, ctx.ledger, plan.job.as_of, plan.supply.place),
         inputs.environment(),
     )
 
@@ -248,25 +278,30 @@ def _templates(project: Project) -> tuple[Path, ...]:
 def _earlier(plan: Plan, made_of: Inputs, ctx: Ctx) -> Run | None:
     """The newest run made of the very same, if its files are untouched and no newer version was delivered."""
     fit = {Status.READY, Status.DELIVERED, Status.HELD}
-    runs = ctx.ledger.runs(plan.pipeline.name, plan.period.key)
-    found = next((run for run in runs if run.status in fit and run.inputs == made_of.digest and run.folder), None)
+    runs = [run for run in ctx.ledger.runs(plan.pipeline.name, plan.period.key) if run.inputs == made_of.digest]
+    found = next((run for run in runs if (run.status in fit and run.folder) or finished.is_rejected(run)), None)
+    if found and finished.is_rejected(found):
+        return found
     if not found or not shelf.intact(shelf.place(ctx.project, found), ctx.ledger.artifacts(found.run)):
         return None
     delivered = ctx.ledger.delivered(plan.pipeline.name, plan.period.key)
     if not delivered or found.run == delivered.run or found.status is Status.HELD:
         return found
-    same = not _changed(ctx.ledger.figures(delivered.run), ctx.ledger.figures(found.run))
+    same = not restatement.changes(ctx.ledger.figures(delivered.run), ctx.ledger.figures(found.run))
     return found if same and delivered.version == found.version else None
 
 
 def _repeat(run: Run, plan: Plan, ctx: Ctx) -> Made:
     """Hand over what is still owed of an earlier run; nothing is made again."""
     made = replace(_made(run, ctx), fresh=False)
+    if finished.is_rejected(run):
+        remedy = "Correct the data or the notebook; --again makes the very same anew, for another decision."
+        return replace(made, message=f"Nothing changed since it was turned down. {run.message}", remedy=remedy)
     if run.status is Status.HELD:
         return replace(made, message=f"Nothing changed since it was held: {run.message}", remedy=_approval(run))
     if not _wants_delivery(plan, ctx):
         return replace(made, message="Nothing changed: made already.")
-    ctx.ledger.owe(run, handover.owed(ctx.project, run))
+    handover.owe_again(ctx.project, ctx.ledger, run)
     made = replace(hand_over(run, ctx), fresh=False)
     said = "made already, handed over now." if made.sent else "already delivered."
     return made if made.exit_code else replace(made, message=f"Nothing changed: {said}")
@@ -277,24 +312,32 @@ def _repeat(run: Run, plan: Plan, ctx: Ctx) -> Made:
 
 def _make(plan: Plan, made_of: Inputs | None, ctx: Ctx, error: RunnerError | None = None) -> Made:
     run = _begin(plan, made_of, ctx)
-    draft = Draft(plan, run, made_of, error=error)
+    draft = Draft(plan, run, made_of, scraps=Scraps(findings=plan.supply.findings), error=error)
     shelf.work(ctx.project, run.run).mkdir(parents=True)
+    ctx.project.censor.renew()
     _diary(run, ctx).note("run begins", parameters=dict(plan.values), inputs=run.inputs)
+    for event, fields in plan.supply.notes:
+        _diary(run, ctx).note(event, **fields)
     with ctx.presses.one() as press:
         desk = replace(ctx, press=press)
         for stage in (_execute, _read, _compare, _gate, _render, _prove):
             if draft.error is None and draft.run.decision is not Decision.STOP:
                 draft = _attempt(stage, draft, desk)
-    return _keep(draft, ctx)
+    return _keep(_swept(draft, ctx), ctx)
 
 
 def _begin(plan: Plan, made_of: Inputs | None, ctx: Ctx) -> Run:
-    now = ctx.clock.now()
-    name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    now, supply = ctx.clock.now(), plan.supply
+    began, name = supply.began or now, supply.run or _name(now)
     digest = made_of.digest if made_of else ""
-    run = Run(name, plan.pipeline.name, plan.period.key, digest, now, parameters=plan.values)
-    ctx.ledger.begin(run, ctx.lease)
+    run = Run(name, plan.pipeline.name, plan.period.key, digest, began, parameters=plan.values)
+    # What was fetched belongs to the run and its time; the lease begins now.
+    ctx.ledger.begin(run, ctx.lease and ctx.lease + (now - began))
     return run
+
+
+def _name(now: datetime) -> str:
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _attempt(stage: Callable[[Draft, Ctx], Draft], draft: Draft, ctx: Ctx) -> Draft:
@@ -307,6 +350,8 @@ def _attempt(stage: Callable[[Draft, Ctx], Draft], draft: Draft, ctx: Ctx) -> Dr
     except RunnerError as error:
         return replace(draft, error=error)
     except Exception as error:  # noqa: BLE001 - a fault of ours ends this report, not the others
+        if no_room(error):
+            return replace(draft, error=DiskFull(f"The disk is full: {error}.", _ROOM))
         what = f"The runner itself failed at the stage {stage.__name__.lstrip('_')!r}: {type(error).__name__}: {error}."
         failed = RunFailed(what, "Its traceback lies beside the notebook, in traceback.txt; please report it.")
         return replace(draft, error=failed, detail=traceback.format_exc())
@@ -317,9 +362,10 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
     if WAREHOUSE in pipeline.sources:
         from runner.notebook import warehouse  # noqa: PLC0415 - only for those who have one
 
-        warehouse.prepare(project.folder, Path(project.settings.warehouse))
+        warehouse.prepare(project.folder, draft.plan.supply.place or Path(project.settings.warehouse))
     # Where this is missing IPython makes a folder for temporary files, for each kernel, and leaves it.
     (project.folder / ".cache" / "ipython").mkdir(parents=True, exist_ok=True)
+    _show_supply(draft, ctx)
     diary = _diary(run, ctx)
 
     def told(progress: Progress) -> None:
@@ -331,7 +377,20 @@ def _execute(draft: Draft, ctx: Ctx) -> Draft:
 
     outcome = execute(_request(draft, ctx), told, ctx.stop, began)
     diary.note("kernel ends")
-    return replace(draft, nb=outcome.notebook, error=outcome.error, run=replace(run, kernel=outcome.kernel))
+    executed = replace(draft, nb=outcome.notebook, error=outcome.error, run=replace(run, kernel=outcome.kernel))
+    return _without_secrets(executed, ctx)
+
+
+def _without_secrets(draft: Draft, ctx: Ctx) -> Draft:
+    """The draft with a notebook that shows none. A run that has not failed already fails for them."""
+    leaks = shown.take_out(draft.notebook, ctx.project.censor.scanner)
+    if not leaks:
+        return draft
+    name = f"{draft.run.pipeline}.ipynb"
+    notebooks.write(draft.notebook, shelf.work(ctx.project, draft.run.run) / name, indent=None)
+    for leak in leaks:
+        _diary(draft.run, ctx).note("secret shown", where=leak.where, what=leak.what)
+    return replace(draft, error=draft.error or shown.error_of(leaks))
 
 
 def _request(draft: Draft, ctx: Ctx) -> Request:
@@ -346,6 +405,7 @@ def _request(draft: Draft, ctx: Ctx) -> Request:
         env=_env(draft, ctx),
         withheld=ctx.withheld | withheld(project),
         cold=cold(project),
+        clean=project.censor.redact,
     )
 
 
@@ -355,7 +415,7 @@ def cold(project: Project) -> str:
 
 
 def _diary(run: Run, ctx: Ctx) -> Diary:
-    return Diary(shelf.work(ctx.project, run.run), run, ctx.clock.now)
+    return Diary(shelf.work(ctx.project, run.run), run, ctx.clock.now, ctx.project.censor.redact)
 
 
 def _step(pipeline: str, told: Progress) -> Step:
@@ -368,7 +428,13 @@ def _env(draft: Draft, ctx: Ctx) -> dict[str, str]:
         **settled(ctx.project.folder),
         "RUNNER_TOLD": str(shelf.work(ctx.project, draft.run.run).resolve() / scraps.TOLD),
         "SOURCE_DATE_EPOCH": str(_epoch(draft.plan)),
+        **_supplied_env(draft, ctx),
     }
+
+
+def _supplied_env(draft: Draft, ctx: Ctx) -> dict[str, str]:
+    supply, work = draft.plan.supply, shelf.work(ctx.project, draft.run.run).resolve()
+    return {"RUNNER_WAREHOUSE": str(supply.place), "RUNNER_SUPPLY": str(work / SUPPLY)} if supply.place else {}
 
 
 def withheld(project: Project) -> frozenset[str]:
@@ -381,30 +447,58 @@ def _epoch(plan: Plan) -> int:
     return int(datetime.combine(_day(plan.job.as_of), datetime.min.time(), UTC).timestamp())
 
 
+def _show_supply(draft: Draft, ctx: Ctx) -> None:
+    """Lay what was fetched where the notebook finds it, for its readers."""
+    if draft.plan.supply.run:
+        found = [finding.as_dict() for finding in draft.plan.supply.findings]
+        shelf.put_json(shelf.work(ctx.project, draft.run.run), SUPPLY, found)
+
+
 def _read(draft: Draft, ctx: Ctx) -> Draft:
     """Figures, findings, records and sources out of the notebook; the findings survive a figure that is off."""
+    supply = draft.plan.supply.findings
     try:
         told = shelf.work(ctx.project, draft.run.run) / scraps.TOLD
         scraps.compare(draft.notebook, told.read_text() if told.exists() else "")
-        return replace(draft, scraps=scraps.read(draft.notebook))
+        found = scraps.read(draft.notebook)
+        # A notebook that checked nothing is held; what was fetched says nothing of its figures.
+        told_too = supply if found.findings else tuple(one for one in supply if one.level is not Level.PASS)
+        return replace(draft, scraps=replace(found, findings=(*told_too, *found.findings)))
     except ReportStopped as error:
-        return replace(draft, scraps=Scraps(findings=scraps.findings(draft.notebook)), error=error)
+        return replace(draft, scraps=Scraps(findings=(*supply, *scraps.findings(draft.notebook))), error=error)
 
 
 def _compare(draft: Draft, ctx: Ctx) -> Draft:
     """Decide the version; figures or records that differ from those handed out are a finding."""
-    run, plan = draft.run, draft.plan
-    if draft.inputs and inputs.data(ctx.project, plan.pipeline, ctx.ledger, plan.job.as_of) != draft.inputs.data:
+    run = draft.run
+    if draft.inputs and _data_now(draft, ctx) != draft.inputs.data:
         raise RunFailed("A source changed while the report was being made.", "Run it again.")
     _know_sources(draft, ctx)
     delivered = ctx.ledger.delivered(run.pipeline, run.period)
-    changed = _changed(ctx.ledger.figures(delivered.run), draft.scraps.figures) if delivered else ()
+    restates = restatement.restates(ctx.ledger, delivered, draft.scraps.figures)
     restated = ctx.ledger.restated(run.pipeline, draft.scraps.records)
-    version = (delivered.version or 1) + bool(changed) if delivered else 1
-    findings = [_restatement("restatement of figures", changed)] if changed else []
-    findings += [_restatement("restatement of records", restated)] if restated else []
+    rejected = _rejected(draft, ctx)
+    version = (delivered.version or 1) + bool(restates) if delivered else 1
+    changed = [change.sentence for change in restates.changes] if restates else []
+    findings = [restatement.finding("restatement of figures", changed)] if changed else []
+    findings += [restatement.finding("restatement of records", restated)] if restated else []
+    findings += [restatement.rejected_before(rejected)] if rejected else []
     kept = replace(draft.scraps, findings=(*draft.scraps.findings, *findings))
-    return replace(draft, scraps=kept, run=replace(run, version=version))
+    return replace(draft, scraps=kept, restates=restates, run=replace(run, version=version))
+
+
+def _rejected(draft: Draft, ctx: Ctx) -> Run | None:
+    """The run that a person turned down, if it was made of the very same and nobody has let that out since."""
+    runs = ctx.ledger.runs(draft.run.pipeline, draft.run.period)
+    same = (run for run in runs if run.inputs and run.inputs == draft.run.inputs)
+    decided = (run for run in same if run.status in {Status.READY, Status.DELIVERED} or finished.is_rejected(run))
+    newest = next(decided, None)
+    return newest if newest and finished.is_rejected(newest) else None
+
+
+def _data_now(draft: Draft, ctx: Ctx) -> Mapping[str, str]:
+    plan = draft.plan
+    return inputs.data(ctx.project, plan.pipeline, ctx.ledger, plan.job.as_of, plan.supply.place)
 
 
 def _know_sources(draft: Draft, ctx: Ctx) -> None:
@@ -417,24 +511,6 @@ def _know_sources(draft: Draft, ctx: Ctx) -> None:
             f"{pipeline.notebook} reads {unlisted[0]}, which is not among the sources of {pipeline.name}.",
             "Add it to `sources` in config/pipelines.yml.",
         )
-
-
-def _changed(before: tuple[Figure, ...], after: tuple[Figure, ...]) -> tuple[str, ...]:
-    """A sentence for each figure that was handed out and now differs, is missing, or is new."""
-    old = {figure.name: (figure.value, figure.text) for figure in before}
-    new = {figure.name: (figure.value, figure.text) for figure in after}
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return tuple(f"{name} was {_text(old, name, 'not there')}, is {_text(new, name, 'gone')}" for name in names)
-
-
-def _text(figures: Mapping[str, tuple[Any, str]], name: str, otherwise: str) -> str:
-    return figures[name][1] if name in figures else otherwise
-
-
-def _restatement(name: str, changes: tuple[str, ...]) -> Finding:
-    shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
-    numbers = {"changes": list(changes)}
-    return Finding(name, Level.WARN, f"What was handed out before has changed: {shown}.", Trouble.RESTATEMENT, numbers)
 
 
 def _gate(draft: Draft, ctx: Ctx) -> Draft:
@@ -474,7 +550,16 @@ def _meta(draft: Draft, ctx: Ctx) -> dict[str, Any]:
         "generated_at": ctx.clock.now().isoformat(timespec="seconds"),
         "confidential": project.settings.confidential,
         "timestamp": _epoch(draft.plan),
+        "seal": seal.text_of(run.run, inputs.digest_of(_core(draft, ctx))),
+        "restates": _restates(draft, ctx),
     }
+
+
+def _restates(draft: Draft, ctx: Ctx) -> dict[str, Any] | None:
+    """What readers had before, as plain JSON."""
+    if draft.restates is None:
+        return None
+    return draft.restates.as_dict(ZoneInfo(ctx.project.settings.time_zone))
 
 
 def _render(draft: Draft, ctx: Ctx) -> Draft:
@@ -495,6 +580,9 @@ def _render(draft: Draft, ctx: Ctx) -> Draft:
     names = _press(ctx).render(sheet, project.settings.render_limit, ctx.stop)
     files: dict[str, str | bytes] = {name: (sheet.folder / name).read_bytes() for name in names}
     shutil.rmtree(sheet.folder)
+    scanner = ctx.project.censor.scanner
+    if scanner.knows:
+        shown.refuse(_press(ctx).words(project.settings.render_limit, ctx.stop), scanner)
     return replace(draft, files=files)
 
 
@@ -518,6 +606,22 @@ def _prove(draft: Draft, ctx: Ctx) -> Draft:
 
 
 # Keeping.
+
+
+def _swept(draft: Draft, ctx: Ctx) -> Draft:
+    """The draft fit to be kept: no file of it or in its folder, no error and no traceback shows a secret."""
+    scanner, error, work = ctx.project.censor.scanner, draft.error, shelf.work(ctx.project, draft.run.run)
+    seen = () if draft.nb is None else (f"{draft.run.pipeline}.ipynb",)
+    printed = shown.in_files(draft.files, scanner)
+    try:
+        leaks = (*printed, *shown.sweep(work, scanner, seen))
+    except OSError as trouble:  # what cannot be looked through is not kept
+        shutil.rmtree(work, ignore_errors=True)
+        error = error or RunFailed(f"The run's files could not be looked through: {trouble}.", "Run it again.")
+    else:
+        error = error or (shown.error_of(leaks) if leaks else None)
+    kept = replace(draft, files={} if printed else draft.files, detail=scanner.redact(draft.detail))
+    return replace(kept, error=shown.cleaned(error, scanner) if error else None)
 
 
 def _keep(draft: Draft, ctx: Ctx) -> Made:
@@ -585,11 +689,11 @@ def _result(draft: Draft, ctx: Ctx, work: Path, *, deliver: bool) -> Result:
 def _lost(draft: Draft, ctx: Ctx, error: Exception) -> Made:
     """The end of a run whose files or rows could not be written: failed, with nothing kept and nothing owed."""
     said = error.what if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
-    what = f"The run could not be kept: {said.rstrip('.')}."
-    run = replace(draft.run, status=Status.FAILED, decision=Decision.STOP, message=what, folder="")
+    what = ctx.project.censor.redact(f"The run could not be kept: {said.rstrip('.')}.")
+    trouble = Trouble.DISK_FULL if no_room(error) else draft.run.trouble
+    run = replace(draft.run, status=Status.FAILED, decision=Decision.STOP, trouble=trouble, message=what, folder="")
     ctx.ledger.finish(Result(run))
-    remedy = "Make room on the disk, or correct what is named, and run it again."
-    return replace(_made(run, ctx), remedy=remedy, folder=None)
+    return replace(_made(run, ctx), remedy=_ROOM, folder=None)
 
 
 def _fenced(run: Run, ctx: Ctx, error: Fenced) -> Made:
@@ -614,7 +718,7 @@ def _trouble(draft: Draft) -> Trouble | None:
     """A stop that a check found names the trouble better than the error that followed it."""
     if not isinstance(draft.error, ReportStopped) or draft.nb is None:
         return None
-    found = draft.scraps.findings or scraps.findings(draft.nb)
+    found = (*draft.scraps.findings, *scraps.findings(draft.nb))
     return next((finding.trouble for finding in found if finding.level is Level.STOP), None)
 
 
@@ -641,6 +745,7 @@ def _write(draft: Draft, ctx: Ctx, work: Path) -> None:
         leftover.unlink()
     if draft.nb is not None:
         draft.nb.metadata.setdefault("runner", _meta(draft, ctx))["status"] = str(run.status)
+        draft.nb.metadata = shown.without(draft.nb.metadata, ctx.project.censor.scanner)  # it says what config says
         notebooks.write(draft.nb, work / f"{name}.ipynb")
     if not isinstance(draft.error, KernelDied):
         (work / "kernel.log").unlink(missing_ok=True)
@@ -650,8 +755,8 @@ def _write(draft: Draft, ctx: Ctx, work: Path) -> None:
         # Files that were not proven are kept for a person to see, under a name that nobody takes for the report.
         shelf.put(work, _named(path, name) if draft.error else path, content)
     if draft.scraps.figures:
-        shelf.put_json(work, "figures.json", _figures(draft))
-    shelf.put_json(work, "manifest.json", _manifest(draft, work))
+        shelf.put_json(work, "figures.json", _figures(draft), ctx.project.censor.redact)
+    shelf.put_json(work, "manifest.json", _manifest(draft, work, ctx), ctx.project.censor.redact)
 
 
 def _named(path: str, name: str) -> str:
@@ -671,9 +776,25 @@ def _figures(draft: Draft) -> dict[str, Any]:
     }
 
 
-def _manifest(draft: Draft, work: Path) -> dict[str, Any]:
-    run, plan, made_of = draft.run, draft.plan, draft.inputs
+def _manifest(draft: Draft, work: Path, ctx: Ctx) -> dict[str, Any]:
+    run, core = draft.run, _core(draft, ctx)
     levels = [finding.level for finding in draft.scraps.findings]
+    return {
+        **core,
+        "core": inputs.digest_of(core),
+        "status": str(run.status),
+        "decision": run.decision and str(run.decision),
+        "message": run.message,
+        "trouble": run.trouble and str(run.trouble),
+        "finished_at": run.finished_at and run.finished_at.isoformat(timespec="seconds"),
+        "findings": {str(level): levels.count(level) for level in Level},
+        "artifacts": [vars(item) for item in shelf.artifacts(work)],
+    }
+
+
+def _core(draft: Draft, ctx: Ctx) -> dict[str, Any]:
+    """What of the manifest is settled before anything is printed: the seal in the files stands for it."""
+    run, plan, made_of = draft.run, draft.plan, draft.inputs
     return {
         "runner": __version__,
         "pipeline": run.pipeline,
@@ -682,20 +803,15 @@ def _manifest(draft: Draft, work: Path) -> dict[str, Any]:
         "as_of": plan.job.as_of,
         "run": run.run,
         "version": run.version,
-        "status": str(run.status),
-        "decision": run.decision and str(run.decision),
-        "message": run.message,
+        "restates": _restates(draft, ctx),
         "kernel": run.kernel,
-        "trouble": run.trouble and str(run.trouble),
         "started_at": run.started_at.isoformat(timespec="seconds"),
-        "finished_at": run.finished_at and run.finished_at.isoformat(timespec="seconds"),
         "inputs": run.inputs,
         "parameters": dict(plan.values),
         "code": dict(made_of.code) if made_of else {},
         "data": {"fingerprints": dict(made_of.data) if made_of else {}, "sources": dict(draft.scraps.sources)},
         "environment": inputs.environment(),
-        "findings": {str(level): levels.count(level) for level in Level},
-        "artifacts": [vars(item) for item in shelf.artifacts(work)],
+        "figures": seal.figures_digest(draft.scraps.figures),
     }
 
 
@@ -706,14 +822,27 @@ def _wants_delivery(plan: Plan, ctx: Ctx) -> bool:
     return plan.job.deliver and bool(ctx.project.readers(plan.pipeline))
 
 
+def resume(name: str, job: Job, ctx: Ctx) -> Made:
+    """Hand over what is still owed of a run and make nothing anew, unless its files are lost or it was overtaken.
+
+    Raises as `produce` does, and Taken.
+    """
+    run = ctx.ledger.run(name)
+    if run is None or run.status is not Status.READY:
+        return produce(job, ctx)
+    if not handover.is_intact(ctx.ledger, run, shelf.place(ctx.project, run)):
+        return produce(job, ctx)
+    return replace(hand_over(run, ctx), fresh=False)
+
+
 def hand_over(run: Run, ctx: Ctx, message: str = "") -> Made:
-    """Write the messages owed; a run is delivered, with a message of its own, when none is owed any more.
+    """Hand over the messages owed; a run is delivered, with a message of its own, when none is owed any more.
 
     A version is made of one run's files. Where an earlier run with the same figures was owed first, it is that one
     which readers have or still get, and this one is ready and goes to nobody; unless the files of that one are lost or
     changed, then this one's go to those who still wait.
     """
-    desk = handover.Desk(ctx.project, ctx.ledger, ctx.clock.now)
+    desk = handover.Desk(ctx.project, ctx.ledger, ctx.clock.now, ctx.environment)
     carrier = _carrier(run, ctx)
     try:
         sent = handover.send(desk, carrier, shelf.place(ctx.project, carrier))
@@ -735,7 +864,7 @@ def _carrier(run: Run, ctx: Ctx) -> Run:
     first = ctx.ledger.delivered(run.pipeline, run.period) or run
     if first.run == run.run or first.version != run.version:
         return first
-    owing = [item for item in ctx.ledger.deliveries(run.pipeline, run.period, run.version or 1) if not item.sent_at]
+    owing = [item for item in ctx.ledger.deliveries(run.pipeline, run.period, run.version or 1) if item.open]
     if not owing or handover.is_intact(ctx.ledger, first, shelf.place(ctx.project, first)):
         return first
     handover.take_over(ctx.ledger, run)

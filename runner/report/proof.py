@@ -66,10 +66,10 @@ class _Files:
     words: tuple[tuple[str, str], ...]  # (which file, its whole text)
 
 
-def prove(document: Document, figures: Sequence[Figure], html: str, pdf: bytes) -> tuple[Finding, ...]:
-    """One finding per check, in the order of the module's list. Never raises on a bad file."""
+def prove(document: Document, figures: Sequence[Figure], html: str, pdf: bytes | PdfFile) -> tuple[Finding, ...]:
+    """One finding per check, in the order of the module's list. `pdf` may be read already; a bad file never raises."""
     try:
-        read = read_pdf(pdf)
+        read = pdf if isinstance(pdf, PdfFile) else read_pdf(pdf)
     except ValueError as error:
         return (_finding("pages", [f"the PDF cannot be opened ({error})"], ""),)
     page = read_html(html)

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,9 @@ def put(folder: Path, name: str, content: str | bytes) -> None:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def put_json(folder: Path, name: str, content: Any) -> None:
-    """Write one JSON file; NaN and infinity are no JSON and raise ValueError."""
-    put(folder, name, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def put_json(folder: Path, name: str, content: Any, clean: Callable[[str], str] = str) -> None:
+    """Write one JSON file; NaN and infinity are no JSON and raise ValueError. `clean` takes secrets out of its text."""
+    put(folder, name, clean(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"))
 
 
 def artifacts(folder: Path) -> tuple[Artifact, ...]:

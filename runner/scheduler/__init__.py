@@ -13,7 +13,10 @@ A map of this folder, in the order of a tick::
     sightings.py   a deadline in the book -> what is seen of it
     telling.py     what is seen -> incidents -> letters owed
     letters.py     a message and an addressee -> a letter
+    outages.py     sources that are needed soon -> asked, their incidents
+    rounds.py      duties that the software does itself -> done, found
     chores.py      duties -> done, overdue
+    errands.py     what is done beside the reports, in threads
     notices.py     changes of rota and config -> letters to those whom they touch
     post.py        letters owed -> sent
     crew.py        those who make reports: threads, each with its own stop

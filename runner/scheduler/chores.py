@@ -16,10 +16,9 @@ from runner.model import Level, Status
 from runner.plan.calendar import local_day
 from runner.plan.incidents import Incident, Kind, Sighting, State, Watch, advance, next_look, opened
 from runner.plan.oncall import Rota
-from runner.scheduler import letters, roster
+from runner.scheduler import letters, roster, rounds
 from runner.scheduler.office import Office
 
-ON_CALL = "on-call"  # the owner of a duty that falls to whoever is on call
 PREFIX = "duty:"  # before the name of a duty, where a pipeline's name stands otherwise
 AGAIN = timedelta(minutes=10)  # how often evidence is looked for
 _LOOK_BACK = timedelta(days=60)  # a period that fell due earlier has no evidence that counts now
@@ -121,25 +120,17 @@ def _remind(tx: sa.Connection, office: Office, task: Task, now: datetime) -> Non
     at = _remind_at(task, duty)
     if at is None or not at <= now < task.due.due_at:
         return
-    who = owner(tx, office.project, duty, now)
+    who = rounds.owner(tx, office.project, duty, now)
     key = f"duty/{task.due.duty}/{task.due.period}/due"
-    message = alerts.duty_open(_task(office, task, who, now))
+    message = alerts.duty_open(rounds.known(office, task, who, now))
     outbox.owe(tx, letters.to_engineer(office.project, letters.About(key, "duty", now), who, message))
 
 
 def _remind_at(task: Task, duty: Duty) -> datetime | None:
-    """When the owner is reminded: of what comes seldom earlier, of what shows itself never."""
+    """When the owner is reminded: of what comes seldom earlier, of what shows or does itself never."""
     length = task.due.due_at - task.due.opens_at
     ahead = next((lead for least, lead in _AHEAD if length >= least), None)
-    return task.due.due_at - ahead if ahead is not None and duty.shown_by is None else None
-
-
-def owner(tx: sa.Connection, project: Project, duty: Duty, now: datetime) -> str:
-    """Who owns a duty at an instant."""
-    if duty.owner != ON_CALL:
-        return duty.owner
-    rota = roster.rota_of(tx, project, now - roster.RECENT)
-    return rota.at(now).primary if rota else next(iter(project.people.engineers))
+    return task.due.due_at - ahead if ahead is not None and duty.shown_by is None and duty.does is None else None
 
 
 # Overdue.
@@ -147,7 +138,8 @@ def owner(tx: sa.Connection, project: Project, duty: Duty, now: datetime) -> str
 
 def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: datetime) -> bool:
     """Open, escalate and close the incidents of duties; whether there are any."""
-    overdue = {(PREFIX + task.due.duty, task.due.period): task for task in waiting if task.due.due_at <= now}
+    late = [task for task in waiting if task.due.due_at <= now and not rounds.is_at_it(office, task)]
+    overdue = {(PREFIX + task.due.duty, task.due.period): task for task in late}
     open_ = {key: incident for key, incident in incidents.opened(tx).items() if key[0].startswith(PREFIX)}
     if not overdue and not open_:
         return False
@@ -163,7 +155,7 @@ def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: dateti
 
 def _advance(tx: sa.Connection, office: Office, before: Incident, task: Task, look: _Look) -> None:
     duty = office.project.duties[task.due.duty]
-    watch = _watch(owner(tx, office.project, duty, look.now), look)
+    watch = _watch(rounds.owner(tx, office.project, duty, look.now), look)
     change = advance(before, _sighting(office.project, task), watch, office.policy(tells_readers=False), look.now)
     if not change.notices and change.incident == before:
         return
@@ -186,6 +178,9 @@ def _sighting(project: Project, task: Task) -> Sighting:
     duty = project.duties[task.due.duty]
     if task.done_at is not None:
         return Sighting(over="met", sentence=f"{duty.title} was done by {letters.name_of(project, task.done_by)}.")
+    if rounds.is_found(task):
+        text = f"What {duty.title.lower()} found was not answered in time."
+        return Sighting(State.LATE, "duty", text, late=True)
     return Sighting(State.LATE, "duty", f"{duty.title} was not done in time.", late=True)
 
 
@@ -197,15 +192,7 @@ def _watch(who: str, look: _Look) -> Watch:
 
 
 def _message(office: Office, task: Task, kind: Kind, now: datetime) -> Message:
-    known = _task(office, task, office.project.duties[task.due.duty].owner, now)
+    known = rounds.known(office, task, office.project.duties[task.due.duty].owner, now)
     if kind is Kind.RECOVERED:
         return alerts.duty_done(known, letters.name_of(office.project, task.done_by))
     return alerts.duty_overdue(known)
-
-
-def _task(office: Office, task: Task, who: str, now: datetime) -> alerts.Task:
-    duty, engineers = office.project.duties[task.due.duty], office.project.people.engineers
-    done = f"{office.command} done {task.due.duty} {task.due.period} --by NAME --evidence TEXT"
-    name = engineers[who].name if who in engineers else "whoever is on call"
-    commands = (("Record that it is done, with what shows it", done),)
-    return alerts.Task(duty.title, task.due.due_at, now, office.zone, name, duty.how, commands)

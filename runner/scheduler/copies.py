@@ -44,7 +44,7 @@ def copy_of(project: Project, folder: Path) -> Project:
             _source(project, source, folder)
         rewrite(folder / "config/people.yml", _nobody)
         rewrite(folder / "config/settings.yml", _quiet)
-        return config.load(folder)
+        return config.load(folder, project.censor)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def with_reader(copy: Project, pipeline: Pipeline, reader: Person) -> Project:
 
     rewrite(copy.folder / "config/people.yml", add)
     rewrite(copy.folder / "config/pipelines.yml", give)
-    return config.load(copy.folder)
+    return config.load(copy.folder, copy.censor)
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -86,6 +86,7 @@ def _nobody(people: dict[str, Any]) -> None:
 
 def _quiet(settings: dict[str, Any]) -> None:
     settings.pop("heartbeat", None)
+    settings.pop("mail", None)  # no server, and no secrets of one
     if "://" in settings.get("ledger", ""):  # an address is the same from everywhere
         settings.pop("ledger")
 

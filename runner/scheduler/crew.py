@@ -14,7 +14,7 @@ from runner.errors import RunnerError
 from runner.ledger import Ledger, Taken, journal
 from runner.model import Status
 from runner.report.execute import Stop
-from runner.report.produce import Ctx, Job, Made, produce
+from runner.report.produce import Ctx, Job, Made, produce, resume
 from runner.scheduler.office import Done, Order
 
 
@@ -75,7 +75,8 @@ class Threads:
         pipeline = self._ctx.project.pipelines[deadline.pipeline]
         job = Job(pipeline, deadline.as_of.isoformat(), deadline.experiment)
         try:
-            made: Made | Exception = produce(job, replace(self._ctx, stop=stop))
+            ctx = replace(self._ctx, stop=stop)
+            made: Made | Exception = resume(order.run, job, ctx) if order.run else produce(job, ctx)
         except Exception as error:  # noqa: BLE001 - whatever it is, the attempt has ended and must be told
             made = error
         # The instant of the end, not that of the look which finds it: a second may be the difference to late.

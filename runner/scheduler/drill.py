@@ -264,7 +264,7 @@ class Drill:
     def __post_init__(self) -> None:
         self.name = self.copy.folder.name
         self.guard = Guard(self.desk.carrier, self.desk.project, self.name)
-        self.ledger = Ledger.open(self.copy.ledger)
+        self.ledger = Ledger.of(self.copy)
         self.stop = self.desk.stop.child()
         self.broken = self.desk.clock.now()
         self.until = self.broken
@@ -293,7 +293,7 @@ class Drill:
         self._make_before()
         faults.inject(self.fault, self._site)
         self.broken = self.desk.clock.now()
-        self.office = self._open(config.load(self.copy.folder))
+        self.office = self._open(config.load(self.copy.folder, self.copy.censor))
         self._owe()
         self._say("fault", f"The fault is there: {self.fault.does}.", fault=self.fault.name)
 
@@ -440,7 +440,7 @@ class Drill:
             self.mended = True
             faults.mend(self.copy.folder)
             again = replace(self.plan.job, pipeline=self.pipeline, again=True)
-            made = produce.produce(again, self._ctx(config.load(self.copy.folder)))
+            made = produce.produce(again, self._ctx(config.load(self.copy.folder, self.copy.censor)))
             if made.exit_code:
                 self.troubles.append(f"The fault was taken away, and the report is {made.status}: {made.message}")
                 self.until = now

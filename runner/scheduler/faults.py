@@ -206,11 +206,11 @@ def _in_warehouse(site: Site, *statements: str) -> None:
     from runner.notebook import warehouse  # noqa: PLC0415
 
     path, stamp = site.keep(site.warehouse), site.keep(str(Path(site.warehouse).with_suffix(".sha256")))
-    wanted = stamp.read_text(encoding="ascii").split()[0]
+    wanted, _, _, *landed = stamp.read_text(encoding="ascii").split()
     with duckdb.connect(str(path)) as connection:
         for statement in statements:
             connection.execute(statement.format(day=f"DATE '{site.day}'"))
-    stamp.write_text(warehouse.stamp_of(path, wanted), encoding="ascii")
+    stamp.write_text(" ".join([warehouse.stamp_of(path, wanted), *landed]), encoding="ascii")
 
 
 def _warehouse(*statements: str) -> Callable[[Site], None]:

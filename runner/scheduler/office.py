@@ -22,17 +22,22 @@ from runner.plan.runbooks import Library
 
 if TYPE_CHECKING:
     from runner.delivery.channels import Carrier
+    from runner.scheduler.errands import Outside
 
 LEASE = timedelta(seconds=90)
 
 
 @dataclass(frozen=True)
 class Order:
-    """One attempt at one deadline, under the token that claimed it."""
+    """One attempt at one deadline, under the token that claimed it.
+
+    With a `run`, it is made and ready: nothing is left to do but hand over what is still owed of it.
+    """
 
     token: str
     deadline: Deadline
     attempt: int
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,13 @@ class Office:
     command: str = "runner"
     drill: bool = False
     log: Log = silent
+    outside: Outside | None = None  # none in a simulation, which asks nobody
     notes: dict[str, Any] = field(default_factory=dict)  # what need not be worked out at every tick
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that this scheduler began is under way: an attempt, an audit, a probe."""
+        return bool(self.crew.busy or (self.outside is not None and self.outside.errands.busy))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -127,7 +138,8 @@ class Office:
 def timetable_of(project: Project, begins: tuple[Begin, ...]) -> Timetable:
     """What the project's promises rest on."""
     zone = ZoneInfo(project.settings.time_zone)
-    return Timetable(zone, business_calendar(project), begins, project.holidays.closed_on)
+    fetching = timedelta(seconds=project.settings.fetch_limit if project.sources.fetched else 0)
+    return Timetable(zone, business_calendar(project), begins, project.holidays.closed_on, fetching)
 
 
 def business_calendar(project: Project) -> BusinessCalendar:

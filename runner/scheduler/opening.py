@@ -59,7 +59,7 @@ def unreachable(project: Project, environment: Mapping[str, str]) -> dict[str, s
     heart = project.settings.heartbeat
     return {
         name: why
-        for name in dict.fromkeys([*named, *([heart.channel] if heart else [])])
+        for name in dict.fromkeys(["mail", *named, *([heart.channel] if heart else [])])
         if (why := channels.problem(name))
     }
 

@@ -7,9 +7,11 @@ are sent again under the same Message-ID.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
+
+import sqlalchemy as sa
 
 from runner.delivery.alerts import grouped
 from runner.delivery.channels import MAIL, Parcel
@@ -19,19 +21,23 @@ from runner.ledger import outbox
 from runner.ledger.outbox import Letter, Refusal
 from runner.scheduler.office import Office
 
-LEASE = timedelta(minutes=5)  # longer than the longest send
+#: Longer than the longest send: the mails of one look have a limit of time together, and each page has its own.
+LEASE = timedelta(minutes=5)
 #: How long a letter is tried. After that the next in line has long been told.
 PATIENCE = timedelta(hours=24)
 #: Messages of one look: few on channels that may be dead, so that leases are prolonged in time.
 MOST_MAIL, MOST_PAGES = 200, 3
+#: Incidents that one message refers to.
+MOST_THREADS = 10
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Bag:
-    """Letters that go out as one message."""
+    """Letters that go out as one message, and the first messages of their incidents to the same person."""
 
     letters: tuple[Letter, ...]
+    begun: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> list[int]:
@@ -43,7 +49,8 @@ class Bag:
         first = self.letters[0]
         messages = [Message.of(letter.message) for letter in self.letters]
         name = first.bundle or first.message_id
-        return Parcel(name, first.name, first.address, first.channel, grouped(messages))
+        references = tuple(one for one in self.begun if one != name)
+        return Parcel(name, first.name, first.address, first.channel, grouped(messages), references)
 
 
 def send(office: Office, now: datetime) -> int:
@@ -78,7 +85,17 @@ def _claimed(office: Office, now: datetime) -> tuple[Bag, ...]:
             # A letter that was tried keeps its company and its identity: its first try may have arrived all the same.
             if bag.letters[0].bundle is None:
                 outbox.bind(tx, bag.numbers, bag.letters[0].message_id)
-    return bags
+        return tuple(replace(bag, begun=_begun(tx, bag)) for bag in bags)
+
+
+def _begun(tx: sa.Connection, bag: Bag) -> tuple[str, ...]:
+    """What a mail continues: by it, mail programmes show all that one person hears of one incident together."""
+    first = bag.letters[0]
+    if first.channel != MAIL:
+        return ()
+    numbers = dict.fromkeys(letter.incident for letter in bag.letters if letter.incident is not None)
+    told = (outbox.first_told(tx, number, first.address, first.channel) for number in list(numbers)[:MOST_THREADS])
+    return tuple(dict.fromkeys(name for name in told if name))
 
 
 def _few(bags: tuple[Bag, ...]) -> tuple[Bag, ...]:

@@ -11,6 +11,7 @@ from runner.ledger.deadlines import State as Owing
 from runner.plan.calendar import clock
 from runner.plan.forecast import Forecast, Progress, next_risk_at, risk, words
 from runner.plan.incidents import Sighting, State
+from runner.scheduler.work import STUCK
 
 #: Nobody is told that a report has not started before it should have started so long ago.
 GRACE = timedelta(minutes=5)
@@ -74,7 +75,9 @@ def _over(owed: Owed, around: Circumstances) -> Sighting:
 
 
 def _ended_badly(owed: Owed) -> Sighting | None:
-    """The last attempt ended in a way that no retry mends, or no attempt is left."""
+    """The last attempt ended in a way that no retry mends, or no attempt is left; or readers lack what is ready."""
+    if owed.outcome == STUCK:  # also while it is tried again: that somebody must look is told once, and stays so
+        return Sighting(State.FAILED, owed.outcome, owed.message or "The report is ready and its readers lack it.")
     if owed.holder is not None or not owed.outcome or owed.next_try_at is not None:
         return None
     if owed.outcome == "held":

@@ -28,7 +28,7 @@ from runner.plan.oncall import Shift
 from runner.report.approval import Approval, approve
 from runner.report.execute import Stop
 from runner.report.produce import Clock, Ctx, Job, produce, withheld
-from runner.scheduler import chores, roster, work
+from runner.scheduler import roster, rounds, work
 from runner.scheduler.chores import PREFIX
 from runner.scheduler.office import Done, Office, Order, silent, timetable_of
 from runner.scheduler.opening import library_of
@@ -196,7 +196,7 @@ class Players(Extras):
         super().mend(key)
         held = next((run for run in self.ledger.runs(*key) if run.status is Status.HELD), None)
         if held is not None:
-            who = next(iter(self.project.people.engineers))
+            who = self.project.pipelines[held.pipeline].owners.primary
             now = held.finished_at or held.started_at
             approve(held, Approval(who, "Simulated approval.", now), self._ctx(now))
 
@@ -260,15 +260,17 @@ class Stage:
         return bool(ready or mended)
 
     def _duties(self, now: datetime) -> None:
-        """Duties are done in time: by the report that shows them, or by their owners unless these are silent."""
+        """Duties are done in time: by the report that shows them, by the software, by owners who are not silent."""
         with self.office.ledger.write() as tx:
             for task in duties.waiting(tx, now):
                 duty = self.project.duties[task.due.duty]
                 if duty.shown_by is not None:
                     last = deadlines.last_met(tx, duty.shown_by.pipeline)
                     shown = last is not None and last.ended_at is not None and last.ended_at >= task.due.opens_at
+                elif duty.does is not None:
+                    shown = now >= rounds.begins_at(task)
                 else:
-                    owner = chores.owner(tx, self.project, duty, now)
+                    owner = rounds.owner(tx, self.project, duty, now)
                     shown = owner not in self.scene.people.silent and now >= task.due.due_at - _BEFORE
                 if shown:
                     duties.done(tx, *task.due.key, duties.Done("simulated", now, {}))

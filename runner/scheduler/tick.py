@@ -15,7 +15,7 @@ from runner.ledger import deadlines, incidents, journal, outbox
 from runner.ledger.incidents import Overtaken
 from runner.ledger.journal import Mark
 from runner.plan.incidents import Incident, next_look
-from runner.scheduler import chores, notices, planning, post, telling, work
+from runner.scheduler import chores, notices, outages, planning, post, rounds, telling, work
 from runner.scheduler.circumstances import circumstances
 from runner.scheduler.office import Done, Office, Order
 from runner.scheduler.roster import WATERMARK
@@ -48,7 +48,7 @@ def tick(office: Office, now: datetime) -> Look:
     steps.take(work.recover, None)
     started: tuple[Order, ...] = steps.take(work.start, ())
     told: tuple[Incident, ...] = steps.take(telling.tell, ())
-    for step in (chores.look, notices.announce, notices.beat):
+    for step in (outages.look, rounds.look, chores.look, notices.announce, notices.beat):
         steps.take(step, None)
     sent = steps.take(post.send, 0)
     if steps.errors:

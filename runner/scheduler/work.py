@@ -12,17 +12,27 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from runner.config import Pipeline
-from runner.ledger import Run, deadlines, ended_by_now, incidents
+from runner.ledger import Delivery, Run, deadlines, ended_by_now, incidents
 from runner.ledger.deadlines import Ending, Owed
 from runner.ledger.deadlines import State as Owing
 from runner.model import Status
 from runner.plan.periods import period_of
 from runner.scheduler.office import Done, Office, Order
 
+#: How an attempt ended that made its report and left readers without it: more tries follow by themselves ...
 NOT_SENT = "not handed over"
+#: ... or a person must do something, whether tries follow or not.
+STUCK = "not delivered"
+UNSENT = frozenset({NOT_SENT, STUCK})
+_MADE = frozenset({Status.READY, Status.DELIVERED})
+
+#: Messages are tried again for so long after the deadline, and then this often.
+PATIENCE, SELDOM = timedelta(days=1), timedelta(hours=1)
 
 #: How long after meeting another runner at the same report it is looked at again.
 ELSEWHERE = timedelta(minutes=1)
+#: How long after something that waiting does not mend it is looked whether a person has mended it.
+SEVERAL = timedelta(minutes=15)
 #: How often it is looked for what a killed runner left unfinished.
 LEFT = timedelta(minutes=1)
 #: So many more attempts than usual where it was the runner that ended, or a person who asked for it: bounded all the
@@ -141,7 +151,7 @@ def _ended_by_hand(office: Office, owed: Owed, runs: tuple[Run, ...], now: datet
     """
     met = next((run for run in runs if _is_there(office, run.status, owed.deadline.pipeline)), None)
     if met is not None and met.finished_at is not None:
-        return Ending("delivered", _there_since(office, met) or met.finished_at, met=True, run=met.run)
+        return Ending("delivered", office.ledger.had_since(met) or met.finished_at, met=True, run=met.run)
     newest = next(iter(runs), None)
     if newest is None or newest.finished_at is None:
         return None
@@ -162,9 +172,8 @@ def _is_left_unsent(office: Office, owed: Owed, run: Run) -> bool:
     """
     if run.status is not Status.READY or owed.next_try_at is not None or owed.attempts >= _most(office):
         return False
-    known = owed.outcome == NOT_SENT and owed.run == run.run
-    owing = office.ledger.deliveries(run.pipeline, run.period, run.version or 1)
-    return not known and any(item.sent_at is None for item in owing)
+    known = owed.outcome in UNSENT and owed.run == run.run
+    return not known and any(item.open for item in _deliveries(office, run))
 
 
 def _is_there(office: Office, status: Status, name: str) -> bool:
@@ -174,10 +183,8 @@ def _is_there(office: Office, status: Status, name: str) -> bool:
     return status is Status.DELIVERED or (status is Status.READY and not readers)
 
 
-def _there_since(office: Office, run: Run) -> datetime | None:
-    """When the last reader got it: a report that was held was made long before."""
-    sent = [item.sent_at for item in office.ledger.deliveries(run.pipeline, run.period, run.version or 1)]
-    return max((at for at in sent if at is not None), default=None)
+def _deliveries(office: Office, run: Run) -> tuple[Delivery, ...]:
+    return office.ledger.deliveries(run.pipeline, run.period, run.version or 1)
 
 
 def start(office: Office, now: datetime) -> tuple[Order, ...]:
@@ -200,7 +207,8 @@ def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
         if len(orders) < free and _is_ready(office, owed, inputs, now):
             token = f"{office.holder}/{now:%y%m%d%H%M%S}/{count + len(orders) + 1}"  # 64 letters at most
             if deadlines.claim(tx, owed.key, token, now, now + office.lease):
-                orders.append(Order(token, owed.deadline, owed.attempts + 1))
+                made = owed.run if owed.outcome in UNSENT and owed.run else ""
+                orders.append(Order(token, owed.deadline, owed.attempts + 1, made))
     office.notes["orders"] = count + len(orders)
     return orders
 
@@ -272,18 +280,50 @@ def _ending(office: Office, done: Done) -> Ending:
         return Ending("failed", done.at, message=message, run=done.run)
     met = _is_met(office, done)
     outcome = "cancelled" if done.cancelled else "delivered" if met else str(done.status)
+    again = None if met else _next_try(office, done)
     if done.status is Status.READY and not met:
-        outcome = NOT_SENT
+        outcome, again = _unsent(office, done)
     return Ending(
         outcome,
-        done.at,
+        _met_at(office, done) if met else done.at,
         met=met,
-        next_try_at=None if met else _next_try(office, done),
-        counts=not (done.later or _from_outside(done)),
+        next_try_at=again,
+        # An attempt is one at making the report: to hand it over takes as many tries as there is time for.
+        counts=not (done.later or _from_outside(done) or (done.order.run and done.status in _MADE)),
         trouble=str(done.trouble) if done.trouble else None,
         message=done.message,
         run=done.run or None,
     )
+
+
+def _met_at(office: Office, done: Done) -> datetime:
+    """The instant at which the last reader had it, not that at which the run ended."""
+    run = office.ledger.run(done.run) if done.run else None
+    if run is not None and run.status is not Status.DELIVERED:
+        run = office.ledger.delivered(*done.order.deadline.key) or run
+    return (office.ledger.had_since(run) if run is not None else None) or done.at
+
+
+def _unsent(office: Office, done: Done) -> tuple[str, datetime | None]:
+    """How a report stands that is ready and that readers lack, and when its messages are tried again.
+
+    On call hears of it at once where a server refused a reader or waiting mends nothing, and else after as many tries
+    as a report gets attempts. The tries go on until a day after the deadline.
+    """
+    run = office.ledger.run(done.run) if done.run else None
+    items = _deliveries(office, run) if run is not None else ()
+    owing = [item for item in items if item.open]
+    tried = [item for item in owing if item.attempts]
+    lasting = any(item.next_try_at is None for item in tried)
+    tries = max((item.attempts for item in owing), default=0)
+    stuck = lasting or tries >= office.project.settings.attempts or any(item.refused for item in items)
+    due, made = done.order.deadline.due_at, run.finished_at if run is not None else None
+    times = [item.next_try_at for item in tried if item.next_try_at is not None]
+    at = max(min(times, default=done.at + (SEVERAL if lasting else ELSEWHERE)), done.at + ELSEWHERE)
+    if at > due:
+        at = max(at, done.at + SELDOM) if done.at > due + SELDOM else at
+    over = not owing or at > max(due, made or due) + PATIENCE
+    return STUCK if stuck or over else NOT_SENT, None if over else at
 
 
 def _of_another(office: Office, done: Done) -> Run | None:

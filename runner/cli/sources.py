@@ -1,0 +1,60 @@
+"""Commands about where data come from: do the sources answer, and are they as they should be."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from runner.cli.base import AsJson, Now, app, instant_of, load
+from runner.errors import UsageError
+
+
+@app.command("probe")
+def probe_command(
+    context: typer.Context,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE...]", help="Names from config/sources.yml; without them all.")
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Ask each source whether it answers and lets us in, with latency and history."""
+    from runner.commands import probe  # noqa: PLC0415
+    from runner.scheduler.errands import Outside  # noqa: PLC0415
+
+    project = load(context)
+    now = instant_of("", project.settings.time_zone)
+    raise typer.Exit(probe.probe(project, sources or (), Outside(os.environ), now, as_json=as_json))
+
+
+AUDIT = """Look at schemas, reconciliation or permissions now, as the duty of that name does.
+
+It closes no duty, and what the duty sees next is not held against what this saw. The last whole day before --now is
+looked at.
+
+\b
+Examples:
+  runner audit schemas
+  runner audit reconciliation --now 2017-11-16
+  runner audit permissions --json
+"""
+
+
+@app.command("audit", help=AUDIT, short_help="Look at schemas, two systems or permissions now.")
+def audit_command(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="AUDIT", help="schemas, reconciliation or permissions.")],
+    now: Now = "",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Audit."""
+    from runner.commands import audit  # noqa: PLC0415
+    from runner.config.names import known  # noqa: PLC0415
+    from runner.scheduler.errands import Outside  # noqa: PLC0415
+
+    if what not in audit.AUDITS:
+        raise UsageError(f"No audit is called {what!r}.", known(what, audit.AUDITS))
+    project = load(context)
+    at = instant_of(now, project.settings.time_zone)
+    raise typer.Exit(audit.audit(project, what, Outside(os.environ), at, as_json=as_json))

@@ -1,0 +1,129 @@
+"""A report sent once more to those who still wait, or packed and handed over by hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.commands.runs import find, reason_of
+from runner.commands.trouble import engineer
+from runner.config import Project
+from runner.document.texts import line
+from runner.errors import UsageError
+from runner.ledger import Ledger
+from runner.report import byhand
+from runner.report.archive import Archive
+from runner.report.byhand import Given, Giving
+from runner.report.execute import Stop
+from runner.report.produce import Clock, Ctx, name_of
+from runner.screen import near, screen_for
+
+#: Where archives are laid that are to lie nowhere else. No pipeline's name has a hyphen.
+FOLDER = "by-hand"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be handed over by hand: of which run, where the archive goes, who takes it, why, and for whom."""
+
+    run: str
+    at: datetime
+    to: Path | None = None
+    who: str = ""
+    because: str = ""
+    recipients: tuple[str, ...] = ()
+    unproven: bool = False
+
+
+def deliver(project: Project, run: str, at: datetime, *, as_json: bool) -> int:
+    """Send what is still owed of a run; the exit code (1: not every message went out)."""
+    ledger = Ledger.of(project)
+    try:
+        with screen_for(as_json=as_json, total=1) as screen:
+            ctx = Ctx(project, ledger, Clock(at), Stop(), screen.step)
+            made = byhand.retry(find(ledger, run), at, ctx)
+            screen.summary([made])
+    finally:
+        ledger.close()
+    return made.exit_code
+
+
+def by_hand(project: Project, wish: Wish, *, as_json: bool) -> int:
+    """Pack a run and note who took it. Raises UsageError, DeliveryFailed."""
+    who, because = _who(project, wish), reason_of(wish.because)
+    ledger = Ledger.of(project)
+    try:
+        ctx = Ctx(project, ledger, Clock(wish.at), Stop(), lambda _: None)
+        giving = Giving(who, because, wish.at, tuple(line(address) for address in wish.recipients))
+        kept: list[Path] = []
+        give = byhand.give_unproven if wish.unproven else byhand.give
+        given = give(find(ledger, wish.run), giving, ctx, _keeper(project, wish, kept))
+    finally:
+        ledger.close()
+    screen_for(as_json=as_json, total=0).line(_plain(given, kept[0], who), _said(project, given, kept[0], who))
+    return 0
+
+
+def _who(project: Project, wish: Wish) -> str:
+    if not wish.who:
+        raise UsageError("Who takes it?", "Say it with --by WHO: a name from config/people.yml.")
+    if not line(wish.because):
+        raise UsageError("Why is it handed over by hand?", "Say it with --because TEXT.")
+    return engineer(project, wish.who)
+
+
+def _keeper(project: Project, wish: Wish, kept: list[Path]) -> Callable[[Archive], None]:
+    """Lays the archive where it is wanted, whole or not at all, and says where. Raises UsageError."""
+
+    def keep(packed: Archive) -> None:
+        place = wish.to or project.reports / FOLDER / packed.name
+        place = place / packed.name if place.is_dir() else place
+        try:
+            _write(place, packed.data)
+        except OSError as error:
+            what = f"The archive cannot be written to {near(place)}: {error.strerror or error}."
+            raise UsageError(what, "Name another place with --to.") from error
+        kept.append(place)
+
+    return keep
+
+
+def _write(place: Path, data: bytes) -> None:
+    """A file that is the old one or the new one, never half. Another file in its place stays, and is refused."""
+    if place.exists() and place.read_bytes() != data:
+        raise UsageError(f"There is another file in {near(place)}.", "Name another place with --to.")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# What a person or a program sees.
+
+
+def _plain(given: Given, place: Path, who: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"event": "packed", "archive": str(place), "sha256": given.archive.sha256, "by": who}
+    row |= {"members": list(given.archive.members), "recipients": list(given.recipients)}
+    return row | {"met": list(given.met)}
+
+
+def _said(project: Project, given: Given, place: Path, who: str) -> str:
+    name, count = name_of(project, who), len(given.archive.members)
+    lines = [f"{near(place)}: {count} files, taken by {name}."]
+    if given.met:
+        lines += [f"Noted as delivered by hand to {', '.join(given.met)}; no message goes to them any more."]
+    if had := [address for address in given.recipients if address not in given.met]:
+        lines += [f"{', '.join(had)} had it before."]
+    if not given.recipients:
+        lines += ["It was noted for no reader."]
+    return "\n".join(lines)
