@@ -156,6 +156,10 @@ class _Loop:
         self.loop.close()
 
 
+async def _closed(server: asyncio.Server) -> None:
+    server.close()  # in its own loop: two that close it at once trip over one another
+
+
 async def _cancelled() -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
@@ -189,5 +193,5 @@ def serving(
     try:
         yield MailServer(server.sockets[0].getsockname()[1], handler.book, handler, ca.cert_pem.bytes())
     finally:
-        server.close()
+        loop.run(_closed(server))
         loop.end()

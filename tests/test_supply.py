@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -22,16 +23,20 @@ import pytest
 from runner import config
 from runner.commands import reports as running
 from runner.config import Project, Table
+from runner.delivery.channels import Recorder
 from runner.errors import ConfigError, Interrupted, SourceFailed, Trouble
-from runner.ledger import Ledger
+from runner.ledger import Ledger, deadlines
 from runner.ledger import sources as book
 from runner.model import Level
 from runner.notebook import loads, warehouse
 from runner.plan.deadlines import room_of
 from runner.report import diary, supply
 from runner.report.execute import Stop
+from runner.report.produce import Clock, Ctx
 from runner.report.supply import Supplier, Wish
 from runner.scheduler.office import timetable_of
+from runner.scheduler.opening import open_office
+from runner.scheduler.tick import tick
 from runner.sources import fetching
 from runner.sources.fetching import Desk, Order, fetch
 from runner.sources.inquiry import Patience, Place, Unanswered
@@ -510,6 +515,36 @@ def test_a_partial_day_becomes_no_report(store, make):
     assert not (run / "fetched_receipts.ipynb").exists()
     assert json.loads((run / "manifest.json").read_text())["findings"]["stop"] == 1
     assert not list(store.glob("reports/mail/new/*"))
+
+
+def test_the_scheduler_asks_again_for_what_is_late(store):
+    """The missing hour is there at the second attempt: delivered in time, by itself, and nobody is woken."""
+    rows = [row for day in DAYS for row in busy(day)]
+    for name in ("till", "replica"):
+        lay(store, name, [row for row in rows if not (row["day"] == DAY and row["sold_at"].hour == 11)])
+    project, carrier = config.load(store), Recorder()
+    ledger = Ledger.open(project.ledger)
+    now = datetime(2017, 11, 16, 13, 30, tzinfo=UTC)  # half an hour before it is due
+    office = open_office(Ctx(project, ledger, Clock(now), Stop(), lambda _: None), carrier)
+    tick(office, now)
+    ended(office, now)
+    with ledger.read() as tx:
+        owed = deadlines.find(tx, ("fetched_receipts", DAY.isoformat()))
+    assert (owed.state, owed.trouble, owed.next_try_at is not None) == (deadlines.State.OPEN, "data incomplete", True)
+    lay(store, "till", rows)
+    later = owed.next_try_at + timedelta(seconds=1)
+    tick(office, later)
+    ended(office, later)
+    with ledger.read() as tx:
+        owed = deadlines.find(tx, ("fetched_receipts", DAY.isoformat()))
+    assert (owed.state, owed.attempts, carrier.sent) == (deadlines.State.MET, 2, [])
+    ledger.close()
+
+
+def ended(office, now):
+    """Look until the attempt under way has ended; fails after a minute."""
+    assert select.select([office.crew], [], [], 60)[0], "it never ended"
+    tick(office, now)
 
 
 def test_sources_that_are_gone_fail_the_run(store, make):

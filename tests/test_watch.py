@@ -21,6 +21,7 @@ from runner.delivery.channels import Channels, Parcel
 from runner.delivery.messages import Message
 from runner.delivery.watch import Heard, Memory, Watch, overdue
 from runner.errors import UsageError
+from tests import small_office
 
 START = datetime(2017, 11, 16, 14, tzinfo=UTC)
 RULE = Watch(every=300, grace=60)
@@ -219,7 +220,8 @@ def test_it_hears_the_heartbeat_that_our_channels_send(tmp_path):
         address = f"json://127.0.0.1:{service.port}/beat/sesame"
         service.clock[0] = START + timedelta(minutes=1)
         message = Message("Heartbeat", "Alive.")
-        Channels(None, {"BEAT": address}).send(Parcel("<a@b.c>", "watch", "", "env:BEAT", message), START)
+        channels = Channels(small_office.project(), {"BEAT": address})
+        channels.send(Parcel("<a@b.c>", "watch", "", "env:BEAT", message), START)
         assert service.beat == "2017-11-16T14:01:00+00:00"
 
 

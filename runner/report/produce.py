@@ -31,6 +31,7 @@ from runner.errors import (
     ReportStopped,
     RunFailed,
     RunnerError,
+    SourceFailed,
     Trouble,
     UsageError,
     no_room,
@@ -143,6 +144,7 @@ class Made:
     fresh: bool = True  # False: an earlier run was good enough
     sent: int = 0
     exit_code: int = 0
+    passing: bool = False  # what kept it from being made may pass by itself
 
 
 @dataclass(frozen=True)
@@ -642,7 +644,8 @@ def _keep(draft: Draft, ctx: Ctx) -> Made:
     if deliver:
         ctx.tell(Step(run.pipeline, "hand over"))
         return hand_over(run, ctx)
-    return replace(_made(run, ctx), remedy=_remedy(draft))
+    passing = isinstance(draft.error, SourceFailed) and draft.error.passing
+    return replace(_made(run, ctx), remedy=_remedy(draft), passing=passing)
 
 
 def _named_cancellation(draft: Draft, ctx: Ctx) -> Draft:

@@ -120,9 +120,14 @@ def supplied(wish: Wish, supplier: Supplier) -> Iterator[Supply]:
         yield Supply(supplier.by, began, findings, tuple(notes), None, place)
 
 
-def _stopped(finding: Finding) -> ReportStopped:
+def _stopped(finding: Finding) -> SourceFailed:
     remedy = "Wait for the data or mend their source, then run it again."
-    return ReportStopped(finding.message, remedy, finding.trouble or Trouble.DATA_INCOMPLETE)
+    return _failed(finding.message, remedy, finding.trouble or Trouble.DATA_INCOMPLETE)
+
+
+def _failed(what: str, remedy: str, trouble: Trouble) -> SourceFailed:
+    """Data that are late come by themselves, and a source that is away comes back: the scheduler asks again."""
+    return SourceFailed(what, remedy, trouble, passing=trouble.retry or trouble is Trouble.DATA_INCOMPLETE)
 
 
 def fetched(wish: Wish, supplier: Supplier, note: Callable[[str, Mapping[str, Any]], None]) -> tuple[Finding, ...]:
@@ -203,7 +208,7 @@ def _ended(event: Mapping[str, Any]) -> tuple[Finding, ...]:
         return tuple(Finding.of(one) for one in event["findings"])
     if error["trouble"] is None:
         raise ConfigError(error["what"], error["remedy"])
-    raise SourceFailed(error["what"], error["remedy"], Trouble(error["trouble"]))
+    raise _failed(error["what"], error["remedy"], Trouble(error["trouble"]))
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def _close(*descriptors: int) -> None:
 
 def _done(shift: _Shift, made: Made | Exception, now: datetime) -> Done:
     if isinstance(made, Made):
-        done = Done(shift.order, made.status, now, made.message, made.trouble, made.run)
+        done = Done(shift.order, made.status, now, made.message, made.trouble, made.run, passing=made.passing)
         return replace(done, cancelled=shift.cancelled and made.status is Status.INTERRUPTED)
     if isinstance(made, RunnerError):
         return Done(shift.order, Status.FAILED, now, made.what, made.trouble, later=isinstance(made, Taken))

@@ -42,7 +42,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """How an attempt ended. `later`: another is making the same report just now, so that nothing was tried."""
+    """How an attempt ended.
+
+    `later`: another is making the same report just now, so that nothing was tried. `passing`: what its data lacked may
+    come by itself.
+    """
 
     order: Order
     status: Status
@@ -52,6 +56,7 @@ class Done:
     run: str = ""
     cancelled: bool = False
     later: bool = False
+    passing: bool = False
 
 
 class Crew(Protocol):

@@ -353,7 +353,7 @@ def _next_try(office: Office, done: Done) -> datetime | None:
         return done.at + ELSEWHERE
     if _from_outside(done):
         return done.at
-    passing = done.trouble is not None and done.trouble.retry and not done.cancelled
+    passing = (done.passing or (done.trouble is not None and done.trouble.retry)) and not done.cancelled
     if not passing or done.order.attempt >= settings.attempts or done.status is Status.HELD:
         return None
     waits = settings.retry_after
