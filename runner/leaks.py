@@ -273,9 +273,8 @@ class Scanner:
 
     def found_in(self, data: bytes) -> str | None:
         """As `found`, of a file: a text by all, anything else by the known values alone, as they stand in its bytes."""
-        if b"\0" not in data[:1024]:
-            with suppress(UnicodeDecodeError):
-                return self.found(data.decode())
+        with suppress(UnicodeDecodeError):
+            return self.found(data.decode())
         if data.startswith(_PNG):
             data = b"".join(_beside_the_picture(data))
         return next((name for part, name in self._bytes if part in data), None)

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from runner.delivery.channels import Parcel
 from runner.ledger import Ledger, deadlines
+from runner.report import shelf  # noqa: F401 - a look imports it, and each child would again
 from runner.scheduler.tick import next_tick, tick
 from tests.small_office import (
     DUE,

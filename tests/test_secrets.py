@@ -138,6 +138,7 @@ FORMS = {
 @given(VALUES, TEXTS, TEXTS, st.sampled_from(sorted(FORMS)))
 @example('a"b\\c<é>', "", "", "html in json")
 @example("aaaaab", "a", "", "basic")
+@example("aaaaab", "", "\0", "basic")
 def test_a_secret_is_found_in_every_form_and_is_gone_after(value, before, after, form):
     """Wherever a known value stands in a text, in whatever form, it is found, and not any more once it is redacted."""
     scanner = Scanner((("IT", value),))
