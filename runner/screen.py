@@ -18,7 +18,7 @@ from runner.model import Status
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from runner.report.produce import Made, Step
+    from runner.report.draft import Made, Step
 
 _STAGES = {"read": "reading", "compare": "comparing", "gate": "gate", "render": "rendering", "prove": "proving"}
 

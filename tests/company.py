@@ -48,8 +48,10 @@ from runner.plan.deadlines import Begin, Deadline, deadline_of
 from runner.plan.incidents import Incident
 from runner.plan.runbooks import Section
 from runner.report import notebooks
+from runner.report.draft import Ctx, Made, Step
 from runner.report.execute import Stop
-from runner.report.produce import Ctx, Job, Made, Step, produce
+from runner.report.job import Job
+from runner.report.produce import produce
 from runner.scheduler import work
 from runner.scheduler.copies import rewrite
 from runner.scheduler.office import Office, timetable_of

@@ -27,7 +27,8 @@ import psutil
 
 from runner import config
 from runner.ledger import Ledger
-from runner.report import produce
+from runner.report import draft, produce
+from runner.report import job as jobs
 from runner.report.execute import Stop
 from tests.small_projects import living, project
 from tests.warm_parents import ENDING, descriptors, parent_of, runtime
@@ -64,11 +65,11 @@ class Yard:
     """Where it happens: a folder for sockets and temporary files, with the project in it."""
 
     folder: Path
-    ctx: produce.Ctx
+    ctx: draft.Ctx
 
     def make(self) -> None:
         """One report. Raises AssertionError when it is not a whole, warm one."""
-        job = produce.Job(self.ctx.project.pipelines[PIPELINE], "2017-11-15", again=True, deliver=False)
+        job = jobs.Job(self.ctx.project.pipelines[PIPELINE], "2017-11-15", again=True, deliver=False)
         made = produce.produce(job, self.ctx)
         kernel = self.ctx.ledger.runs(PIPELINE)[0].kernel
         assert (made.exit_code, kernel) == (0, "warm"), (made, kernel)
@@ -122,7 +123,7 @@ def yard(folder: Path) -> Iterator[Yard]:
         (folder / "shop").mkdir()
         found = config.load(project(folder / "shop", PIPELINE))
         with closing(Ledger.open(found.ledger)) as book:
-            ctx = produce.Ctx(found, book, produce.Clock(datetime.now(UTC)), Stop(), lambda _: None)
+            ctx = draft.Ctx(found, book, draft.Clock(datetime.now(UTC)), Stop(), lambda _: None)
             try:
                 yield Yard(folder, ctx)
             finally:

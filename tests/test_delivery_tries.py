@@ -15,8 +15,8 @@ from runner.ledger import Delivery, Ledger, deadlines
 from runner.ledger.deadlines import State
 from runner.ledger.deliveries import State as Standing
 from runner.model import Status
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx
 from runner.scheduler import work
 from runner.scheduler.office import Done
 from runner.scheduler.opening import open_office

@@ -24,8 +24,10 @@ from runner.ledger import Ledger, duties, incidents, journal
 from runner.ledger import rota as rota_book
 from runner.plan.duties import Due
 from runner.plan.oncall import Leg, Swap
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job, produce
+from runner.report.job import Job
+from runner.report.produce import produce
 from runner.scheduler import copies, drill, faults
 from runner.scheduler.drill import Desk, Guard, Outcome, Times, Wish
 from runner.scheduler.faults import FAULTS, Site

@@ -31,9 +31,10 @@ from runner.ledger import Ledger
 from runner.model import Status
 from runner.plan.deadlines import Deadline
 from runner.report import inputs
+from runner.report.draft import Clock, Ctx, Made
 from runner.report.execute import Stop
+from runner.report.job import Job
 from runner.report.notebooks import NotebookNode
-from runner.report.produce import Clock, Ctx, Job, Made
 from runner.scheduler.crew import Threads
 from runner.scheduler.office import Order
 from tests.small_projects import SETTINGS, change, of_project, project, runner, start, write
@@ -540,7 +541,7 @@ def test_of_many_each_end_is_one_line_with_what_runs_now_and_how_long_it_may_las
 
 def screen_step(name: str):
     """Something that begins in a report."""
-    from runner.report.produce import Step  # noqa: PLC0415
+    from runner.report.draft import Step  # noqa: PLC0415
 
     return Step(name, "render")
 

@@ -24,8 +24,8 @@ from runner.ledger import Ledger, deadlines, incidents
 from runner.model import Status
 from runner.plan.deadlines import Deadline
 from runner.report import shelf
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx
 from runner.scheduler.opening import open_office
 from runner.scheduler.tick import tick
 from tests.held_reports import DAY, IN_CLEOS_WEEK, IN_EVES_WEEK, WARN, acts, make, runs, shop

@@ -29,7 +29,8 @@ from nbclient.exceptions import DeadKernelError
 from runner import config
 from runner.errors import CellFailed, DeadlinePassed, Interrupted, KernelDied
 from runner.ledger import Ledger
-from runner.report import kernels, notebooks, produce
+from runner.report import draft, kernels, notebooks, produce
+from runner.report import job as jobs
 from runner.report.execute import Request, Stop, execute
 from runner.warm.processes import marked
 from tests.small_projects import NOTEBOOKS, SETTINGS, finished, living, project
@@ -619,8 +620,8 @@ def test_the_ledger_and_the_manifest_say_how_the_kernel_began(tmp_path, settings
     folder = project(tmp_path, "good", settings=SETTINGS + settings)
     found = config.load(folder)
     with closing(Ledger.open(found.ledger)) as book:
-        ctx = produce.Ctx(found, book, produce.Clock(datetime.now(UTC)), Stop(), lambda _: None)
-        made = produce.produce(produce.Job(found.pipelines["good"], "2017-11-15"), ctx)
+        ctx = draft.Ctx(found, book, draft.Clock(datetime.now(UTC)), Stop(), lambda _: None)
+        made = produce.produce(jobs.Job(found.pipelines["good"], "2017-11-15"), ctx)
         ctx.presses.close()
         assert (made.exit_code, book.runs("good")[0].kernel) == (0, kernel)
     (place,) = finished(folder)

@@ -20,8 +20,8 @@ from runner import config
 from runner.delivery.channels import Recorder
 from runner.ledger import Ledger, deadlines
 from runner.model import Status
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx
 from runner.scheduler.opening import open_office
 from runner.scheduler.tick import tick
 from tests.small_projects import change, mails, project

@@ -18,7 +18,9 @@ from runner import config
 from runner.commands import reports as running
 from runner.ledger import Ledger, Process, Run
 from runner.model import Status
-from runner.report import diary, inputs, notebooks, produce, shelf
+from runner.plan.periods import Period
+from runner.report import diary, draft, inputs, notebooks, produce, release, shelf
+from runner.report import job as jobs
 from runner.report.execute import Stop
 from tests.small_projects import PIPELINE, change, finished, mails, of_project, project, reports, start, write
 
@@ -87,7 +89,7 @@ def test_a_changed_file_goes_to_nobody_and_making_it_again_mends_it(tmp_path, ma
         tx.exec_driver_sql("UPDATE deliveries SET sent_at = NULL WHERE recipient LIKE 'oscar%'")
     next(path for path in mails(folder) if "To: Oscar" in path.read_text()).unlink()
     (first / "good.pdf").write_bytes(b"%PDF-1.7 changed")
-    failed = produce.hand_over(book.runs()[0], context(folder, book))
+    failed = release.hand_over(book.runs()[0], context(folder, book))
     assert (failed.exit_code, failed.sent, str(failed.trouble)) == (1, 0, "delivery failed")
     assert "runner run good --as-of 2017-11-15 --again" in failed.remedy
     assert len(mails(folder)) == 1
@@ -100,9 +102,9 @@ def test_a_changed_file_goes_to_nobody_and_making_it_again_mends_it(tmp_path, ma
     book.close()
 
 
-def context(folder: Path, book: Ledger) -> produce.Ctx:
+def context(folder: Path, book: Ledger) -> draft.Ctx:
     """What a making shares, told to nobody."""
-    return produce.Ctx(config.load(folder), book, produce.Clock(datetime.now(UTC)), Stop(), lambda _: None)
+    return draft.Ctx(config.load(folder), book, draft.Clock(datetime.now(UTC)), Stop(), lambda _: None)
 
 
 def test_no_channel_of_the_config_reaches_a_kernel(tmp_path):
@@ -379,9 +381,8 @@ def test_a_week_is_the_last_whole_one_whatever_day_it_is_asked_for(tmp_path, as_
     folder = project(tmp_path, "good")
     change(folder / "config/pipelines.yml", "period: day", "period: week")
     found = config.load(folder)
-    ctx = produce.Ctx(found, None, None, None, None)
-    plan = produce.check(produce.Job(found.pipelines["good"], as_of), ctx)
-    assert plan.period == produce.Period(key, text)
+    plan = jobs.check(jobs.Job(found.pipelines["good"], as_of), found)
+    assert plan.period == Period(key, text)
     assert plan.values == {"as_of": as_of}
 
 

@@ -21,8 +21,8 @@ from runner.errors import UsageError
 from runner.ledger import Delivery, Ledger, Process, Result, Run, deadlines, journal
 from runner.model import SCRAP_MIME, Status
 from runner.report import diary, notebooks, shelf
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx
 from runner.scheduler import work
 from runner.scheduler.opening import open_office
 from runner.scheduler.planning import plan

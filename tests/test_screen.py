@@ -10,7 +10,7 @@ import pytest
 from runner import screen
 from runner.errors import Trouble
 from runner.model import Status
-from runner.report.produce import Made, Step
+from runner.report.draft import Made, Step
 
 GOOD = Made("growth", "2017-11-15", Status.DELIVERED, run="r1", folder=Path("/elsewhere/growth/r1"), sent=2)
 BAD = Made(

@@ -31,8 +31,8 @@ from runner.model import Level
 from runner.notebook import loads, warehouse
 from runner.plan.deadlines import room_of
 from runner.report import diary, supply
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx
 from runner.report.supply import Supplier, Wish
 from runner.scheduler.office import timetable_of
 from runner.scheduler.opening import open_office

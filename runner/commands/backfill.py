@@ -17,8 +17,9 @@ from runner.model import Status
 from runner.plan.calendar import instant
 from runner.plan.deadlines import Deadline, Timetable, deadlines_of, input_of
 from runner.report import shelf
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job
+from runner.report.job import Job
 from runner.scheduler.begins import begins_of
 from runner.scheduler.office import timetable_of
 from runner.screen import screen_for

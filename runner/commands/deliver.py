@@ -18,8 +18,8 @@ from runner.ledger import Ledger
 from runner.report import byhand
 from runner.report.archive import Archive
 from runner.report.byhand import Given, Giving
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, name_of
 from runner.screen import near, screen_for
 
 #: Where archives are laid that are to lie nowhere else. No pipeline's name has a hyphen.
@@ -118,7 +118,7 @@ def _plain(given: Given, place: Path, who: str) -> dict[str, Any]:
 
 
 def _said(project: Project, given: Given, place: Path, who: str) -> str:
-    name, count = name_of(project, who), len(given.archive.members)
+    name, count = project.name_of(who), len(given.archive.members)
     lines = [f"{near(place)}: {count} files, taken by {name}."]
     if given.met:
         lines += [f"Noted as delivered by hand to {', '.join(given.met)}; no message goes to them any more."]

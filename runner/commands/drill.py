@@ -14,8 +14,8 @@ from runner.config import Project
 from runner.delivery.alerts import span
 from runner.delivery.channels import Channels
 from runner.ledger import Ledger, duties
+from runner.report.draft import Clock
 from runner.report.execute import Stop
-from runner.report.produce import Clock
 from runner.scheduler import drill, faults
 from runner.scheduler.drill import Desk, Outcome, Wish
 from runner.screen import Screen, screen_for

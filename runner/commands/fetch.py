@@ -12,8 +12,8 @@ from runner.config.names import known
 from runner.errors import Interrupted, ReportStopped, UsageError
 from runner.ledger import Ledger
 from runner.model import Finding, Level
+from runner.report.draft import Clock
 from runner.report.execute import Stop
-from runner.report.produce import Clock
 from runner.report.supply import Supplier, Wish, fetched
 from runner.screen import Screen, screen_for
 

@@ -17,8 +17,8 @@ from runner.ledger import Ledger, Run
 from runner.model import Status
 from runner.report import approval as rules
 from runner.report.approval import Approval, Outlook
+from runner.report.draft import Clock, Ctx, Made
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Made, name_of
 from runner.report.restatement import columns_of
 from runner.scheduler import roster
 from runner.screen import Screen, screen_for
@@ -134,7 +134,7 @@ def _said(seen: Outlook, project: Project, may: tuple[str, ...]) -> Iterator[str
         yield from _table(("RECORD", "DAY", "COLUMN", "BEFORE", "NOW"), _records(seen))
     yield from _resting(seen)
     if may:
-        yield f"May decide: {', '.join(f'{name_of(project, key)} ({key})' for key in may)}."
+        yield f"May decide: {', '.join(f'{project.name_of(key)} ({key})' for key in may)}."
 
 
 def _records(seen: Outlook) -> list[tuple[Any, ...]]:

@@ -15,8 +15,10 @@ from runner.commands.signals import INTERRUPTED
 from runner.commands.turns import Turns, rests_on
 from runner.errors import ConfigError, RunnerError, UsageError
 from runner.model import Status
+from runner.report.draft import Ctx, Made, Step
 from runner.report.execute import Stop
-from runner.report.produce import Ctx, Job, Made, Step, check, period_for, produce
+from runner.report.job import Job, check, period_for
+from runner.report.produce import produce
 from runner.report.warming import breed_of
 from runner.screen import Screen
 from runner.warm.client import prestart
@@ -98,7 +100,7 @@ def _one_fits(sample: Sequence[Job], ctx: Ctx) -> None:
     errors: list[UsageError | ConfigError] = []
     for job in sample:
         try:
-            check(job, ctx)
+            check(job, ctx.project)
         except (UsageError, ConfigError) as error:
             errors.append(error)
         else:

@@ -17,8 +17,9 @@ from runner.ledger import Ledger, Run, finished
 from runner.model import Status
 from runner.plan.deadlines import Begin
 from runner.report import shelf
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job, period_for
+from runner.report.job import Job, period_for
 from runner.scheduler.begins import experiments_of
 from runner.scheduler.opening import library_of
 from runner.screen import Screen, near, screen_for

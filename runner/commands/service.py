@@ -22,8 +22,8 @@ from runner.errors import ConfigError, DeliveryFailed, UsageError
 from runner.leaks import WATCH, Censor
 from runner.ledger import Ledger, journal
 from runner.report import shelf
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx
 from runner.report.warming import breed_of
 from runner.scheduler import work
 from runner.scheduler.errands import Errands, Outside

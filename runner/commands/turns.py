@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
-from runner.report.produce import Job
+from runner.report.job import Job
 
 
 class Turns:

@@ -80,6 +80,11 @@ class Project:
         people = (person for name in pipeline.readers for person in self.people.readers[name])
         return tuple({person.email.lower(): person for person in people}.values())
 
+    def name_of(self, who: str) -> str:
+        """An engineer's name for people; the key of one who is no longer in people.yml."""
+        engineer = self.people.engineers.get(who)
+        return engineer.name if engineer else who
+
     def resting_on(self, name: str) -> tuple[Pipeline, ...]:
         """The pipelines that have this one as an input, as written."""
         return self._resting.get(name, ())

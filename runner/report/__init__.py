@@ -2,7 +2,9 @@
 
 A map of this folder, in the order of the way::
 
-    produce.py     the stages in one place: check, execute, gate, render, proof, hand over
+    produce.py     the stages in one place: execute, read, compare, gate, render, prove
+    job.py         a wish for one report, found to be in order
+    draft.py       a report in the making, what all of them share, and what came of one
     parameters.py  the notebook's parameters cell, and what is given for it
     supply.py      what a report needs from its sources, fetched in a child process before anything else
     inputs.py      fingerprints of everything a report is made from
@@ -18,6 +20,9 @@ A map of this folder, in the order of the way::
     gate.py        findings -> deliver, hold, stop
     seal.py        the mark inside a finished file by which it is known again, and what becomes of it
     proof.py       the finished files show what was checked
+    keeping.py     a run's end: swept, written, recorded, let out
+    manifest.py    what a run says of itself
+    release.py     what may go out is handed over, and the run says so
     diary.py       what happened in a run, line by line
     shelf.py       run folders: worked on aside, renamed whole, tidied after a crash
     handover.py    one message for each reader

@@ -20,7 +20,8 @@ from runner.ledger import Result, Run, deadlines, finished, incidents, journal
 from runner.ledger.finished import Replaced
 from runner.model import Finding, Level, Status
 from runner.report import handover, notebooks, restatement, scraps, seal, shelf
-from runner.report.produce import Ctx, Made, hand_over, name_of
+from runner.report.draft import Ctx, Made
+from runner.report.release import hand_over
 from runner.report.restatement import Restates
 
 _GOOD = {Status.READY, Status.DELIVERED}
@@ -96,7 +97,7 @@ def approve(run: Run, approval: Approval, ctx: Ctx) -> Made:
     seen = _look(run, approval, ctx)
     _refuse_overtaken(run, ctx)
     _refuse_delivered(seen, ctx)
-    said = f"Approved by {name_of(ctx.project, approval.who)}: {approval.because.rstrip('.')}."
+    said = f"Approved by {ctx.project.name_of(approval.who)}: {approval.because.rstrip('.')}."
     released = replace(run, status=Status.READY, trouble=None, message=said)
     reads = bool(ctx.project.readers(ctx.project.pipeline(run.pipeline)))
     owed = handover.owed(ctx.project, released) if reads else ()
@@ -129,7 +130,7 @@ def reject(run: Run, approval: Approval, ctx: Ctx) -> Made:
     Its deadline and its incident stay open. The trouble stays, too, for it leads to the page of the runbook.
     """
     seen = _look(run, approval, ctx)
-    said = f"Rejected by {name_of(ctx.project, approval.who)}: {approval.because.rstrip('.')}."
+    said = f"Rejected by {ctx.project.name_of(approval.who)}: {approval.because.rstrip('.')}."
     with ctx.ledger.write() as tx:
         stopped = finished.reject(tx, run, said)
         _note(tx, "rejected", seen, approval)
@@ -177,8 +178,8 @@ def _refuse_person(run: Run, approval: Approval, ctx: Ctx) -> None:
     may = entitled(project, project.pipeline(run.pipeline), approval.on_call)
     if approval.who in may:
         return
-    names = ", ".join(f"{name_of(project, key)} ({key})" for key in may)
-    what = f"{name_of(project, approval.who)} may not decide on {run.pipeline}."
+    names = ", ".join(f"{project.name_of(key)} ({key})" for key in may)
+    what = f"{project.name_of(approval.who)} may not decide on {run.pipeline}."
     raise UsageError(what, f"Its owners, its approvers and whoever is on call may: {names}.")
 
 

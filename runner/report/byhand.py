@@ -18,7 +18,8 @@ from runner.ledger import deliveries as book
 from runner.model import Status
 from runner.report import archive, handover, shelf
 from runner.report.archive import Archive, Kept
-from runner.report.produce import Ctx, Made, hand_over
+from runner.report.draft import Ctx, Made
+from runner.report.release import hand_over
 
 #: Ends of a run that made figures and could not make a report of them.
 _UNFINISHED = {Trouble.RENDERING_FAILED, Trouble.PROOF_FAILED}

@@ -13,8 +13,10 @@ from datetime import datetime
 from runner.errors import RunnerError
 from runner.ledger import Ledger, Taken, journal
 from runner.model import Status
+from runner.report.draft import Ctx, Made
 from runner.report.execute import Stop
-from runner.report.produce import Ctx, Job, Made, produce, resume
+from runner.report.job import Job
+from runner.report.produce import produce, resume
 from runner.scheduler.office import Done, Order
 
 

@@ -36,9 +36,11 @@ from runner.plan import incidents as rules
 from runner.plan.deadlines import Deadline
 from runner.plan.incidents import Incident
 from runner.plan.oncall import Shift
+from runner.report import job as jobs
 from runner.report import parameters, produce
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job
+from runner.report.job import Job
 from runner.scheduler import copies, faults, letters, roster
 from runner.scheduler.faults import Fault, Site
 from runner.scheduler.office import Office
@@ -212,7 +214,7 @@ def hold(wish: Wish, desk: Desk) -> Outcome:
     """
     pipeline = desk.project.pipeline(wish.pipeline)
     job = Job(pipeline, wish.as_of or _usual_day(desk.project, wish.pipeline))
-    plan = produce.check(job, Ctx(desk.project, desk.ledger, desk.clock, desk.stop, _silent))
+    plan = jobs.check(job, desk.project)
     site = Site.of(desk.project, pipeline, date.fromisoformat(plan.job.as_of))
     fault = faults.chosen(site, wish.fault)
     name = f"{desk.clock.now():%Y-%m-%d}-{secrets.token_hex(3)}"
@@ -248,7 +250,7 @@ class Drill:
     desk: Desk
     wish: Wish
     fault: Fault
-    plan: produce.Plan
+    plan: jobs.Plan
     copy: Project
     told: datetime | None = None
     acknowledged: datetime | None = None

@@ -16,7 +16,7 @@ from runner.scheduler.office import LEASE, Done, Log, Office, Order, silent
 
 if TYPE_CHECKING:
     from runner.delivery.channels import Carrier, Parcel
-    from runner.report.produce import Ctx
+    from runner.report.draft import Ctx
 
 SHIPPED = "runbook.md"
 

@@ -26,8 +26,10 @@ from runner.plan.forecast import assumed_of, forecast
 from runner.plan.incidents import Incident
 from runner.plan.oncall import Shift
 from runner.report.approval import Approval, approve
+from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
-from runner.report.produce import Clock, Ctx, Job, produce, withheld
+from runner.report.job import Job
+from runner.report.produce import produce, withheld
 from runner.scheduler import roster, rounds, work
 from runner.scheduler.chores import PREFIX
 from runner.scheduler.office import Done, Office, Order, silent, timetable_of

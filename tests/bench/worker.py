@@ -32,8 +32,8 @@ def _shop(folder: str) -> Any:
     """What the making of reports shares: the project and its ledger, opened once."""
     from runner import config
     from runner.ledger import Ledger
+    from runner.report.draft import Clock, Ctx
     from runner.report.execute import Stop
-    from runner.report.produce import Clock, Ctx
 
     adopt_orphans()  # a resident process that is started for this one counts among its family
     project = config.load(Path(folder))
@@ -41,7 +41,7 @@ def _shop(folder: str) -> Any:
 
 
 def _job(ctx: Any, wish: Mapping[str, Any]) -> Any:
-    from runner.report.produce import Job
+    from runner.report.job import Job
 
     pipeline = ctx.project.pipeline(wish["pipeline"])
     return Job(pipeline, wish["as_of"], wish.get("experiment"), again=True, deliver=False)
