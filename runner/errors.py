@@ -20,6 +20,7 @@ RunnerError
 from __future__ import annotations
 
 import errno
+import os
 from enum import StrEnum
 
 
@@ -181,7 +182,9 @@ class DiskFull(RunFailed):
 
 def no_room(error: BaseException) -> bool:
     """Whether the system refused to write because a disk, or our share of it, is full."""
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return True
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))  # in a library's own words
 
 
 class DeliveryFailed(RunFailed):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from runner.document.texts import clean
 from runner.model import Status
 
 if TYPE_CHECKING:
@@ -153,14 +154,14 @@ class Screen:
         yield ""
         for made in all_made:
             yield f"{made.pipeline:<{width}}  {made.status:<11}  {made.period:<24}  {self.where(made)}".rstrip()
-            yield from (f"{'':<{width}}  {text}" for text in (made.message, made.remedy, _sent(made.sent)) if text)
+            yield from (f"{'':<{width}}  {text}" for text in (made.message, made.remedy, _sent([made])) if text)
 
     def _in_short(self, all_made: Sequence[Made]) -> Iterator[str]:
         """Counts, the first that need a person, and where to find the rest."""
         yield ""
         yield f"{len(all_made):,} reports: {_counts(all_made)}."
         kept = sum(not made.fresh for made in all_made)
-        yield from (text for text in (_kept(kept), _sent(sum(made.sent for made in all_made))) if text)
+        yield from (text for text in (_kept(kept), _sent(all_made)) if text)
         alike = _alike(all_made)
         for made, *others in alike[:_SHOWN]:
             more = f", and {len(others):,} more like it" if others else ""
@@ -280,8 +281,10 @@ def _doing(step: Step) -> str:
     return _STAGES.get(step.stage, step.stage)
 
 
-def _sent(count: int) -> str:
-    return f"{count} message{'s' if count > 1 else ''} written to the maildir." if count else ""
+def _sent(all_made: Sequence[Made]) -> str:
+    count = sum(made.sent for made in all_made)
+    how = "taken by the mail server" if any(made.by_mail for made in all_made) else "written to the maildir"
+    return f"{count} message{'s' if count > 1 else ''} {how}." if count else ""
 
 
 def _kept(count: int) -> str:
@@ -319,6 +322,6 @@ def _plain(made: Made) -> dict[str, Any]:
 
 
 def near(folder: Path) -> str:
-    """A folder by its short path where it lies below the one that the person stands in."""
+    """A folder by its short path where it lies below the one that the person stands in; no name steers a terminal."""
     here = Path.cwd()
-    return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
+    return " ".join(clean(folder.relative_to(here) if folder.is_relative_to(here) else folder).splitlines())

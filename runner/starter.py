@@ -95,7 +95,7 @@ _README = f"""\
 # Reports of My Company
 
 One report, *daily sales*, made from `data/sales.csv` (made-up figures): checked, drawn as HTML and PDF, and written as
-a message to each reader. Type the two commands in this folder, or say where it lies: `runner --project DIR ...`.
+a message to each reader. Type the commands in this folder, or say where it lies: `runner --project DIR ...`.
 
 ```sh
 runner run {NAME} --as-of {AS_OF}    # make the report; its files lie in reports/

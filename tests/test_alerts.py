@@ -123,6 +123,13 @@ def test_trouble_offers_commands_that_can_be_typed():
     ]
 
 
+def test_an_undelivered_report_is_sent_and_not_made_anew():
+    """It is proven: what is offered is to send it, and its PDF; neither a new run nor loose charts."""
+    message = of_trouble(undelivered=True, charts=True)
+    assert commands(message)[-1] == "runner deliver 20171116T120000-48853c"
+    assert [target for _, target in message.links] == [SITUATION.folder, f"{SITUATION.folder}/aggregate_profit.pdf"]
+
+
 def test_only_a_held_report_can_be_approved_or_its_pdf_be_sent_by_hand():
     """A failed one has no proven PDF: neither the command nor the path is offered."""
     approve = 'runner approve 20171116T120000-48853c --by engineer_a --because "REASON"'

@@ -24,6 +24,7 @@ from runner.ledger.duties import Done
 from runner.ledger.sources import Fingerprint
 from runner.model import Level
 from runner.plan.duties import Due
+from runner.plan.runbooks import parse
 from runner.scheduler import rounds
 from runner.scheduler.errands import Errands, Outside
 from runner.scheduler.tick import tick
@@ -307,9 +308,11 @@ def test_nothing_found_is_the_evidence(working, tmp_path):
 
 
 def test_what_was_found_is_told_and_the_duty_stays_open(working, spoken):
-    """To its owner, once, with the runbook's section; overdue if nobody answers; done when a person says so."""
+    """To its owner, once, with the common runbook's section; overdue if nobody answers; done when a person says so."""
     spoken["replica"].tables = {"sales": sales(kind=None)}
+    own = {"sales": parse("# Sales\n\n## A run failed\nAnswers: schema changed\n\n1. Look.\n", "sales.md")}
     desk = working()
+    desk = replace(desk, library=replace(desk.library, own=own))
     tick(desk, BEGINS)
     for minutes in (1, 2, 20, 200):
         tick(desk, BEGINS + minutes * MINUTE)
@@ -317,7 +320,8 @@ def test_what_was_found_is_told_and_the_duty_stays_open(working, spoken):
     (letter,) = about
     message = letter.parcel.message
     assert (letter.parcel.address, message.subject) == ("dan@engineer.example", "Found: Audit, 1 thing to look at")
-    assert message.runbook_title == desk.library.answer("sales", "schema changed").title
+    assert message.runbook_title == desk.library.common.find("schema changed").title
+    assert "--by dan " in message.commands[0][1]
     assert "Nothing to acknowledge" in message.runbook
     assert "INCIDENT" not in message.runbook  # there is none
     assert any("column kind is gone" in text for _, text in message.facts)
@@ -335,6 +339,20 @@ def test_what_was_found_is_told_and_the_duty_stays_open(working, spoken):
     tick(desk, DUE + MINUTE)
     with desk.ledger.read() as tx:
         assert not [key for key in incidents.opened(tx) if key[0] == "duty:watch"]
+
+
+def test_a_source_that_is_away_is_told_once_for_all_its_tables(working, spoken, tmp_path):
+    """The same sentence found for each of several tables stands in the message once, and the subject counts it once."""
+    desk = working()
+    (tmp_path / "config" / "contracts" / "refunds.yml").write_text(CONTRACT.replace("table: sales", "table: refunds"))
+    tables = TABLES | {"refunds": TABLES["sales"]}
+    sources = Sources.model_validate({"sources": SOURCES, "tables": tables})
+    desk = replace(desk, project=replace(desk.project, sources=sources))
+    spoken["tills"].fails = DOWN
+    spoken["replica"].tables["refunds"] = spoken["replica"].tables["sales"]
+    for minutes in (0, 1, 20, 200, 300, 340):
+        tick(desk, BEGINS + minutes * MINUTE)
+    assert ("dan@engineer.example", "Found: Audit, 1 thing to look at") in subjects(desk)
 
 
 def test_what_was_seen_last_is_what_the_next_is_held_against(working):

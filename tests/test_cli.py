@@ -118,6 +118,7 @@ def test_due_knows_the_experiments_without_the_database(shipped):
         (["run", "no_parameters", "--as-of", DAY], "no_parameters.ipynb has no cell tagged `parameters`"),
         (["run", "good", "--as-off", DAY], "No such option: --as-off"),
         (["rum"], "No such command 'rum'."),
+        (["approve"], "Missing argument 'RUN'. See: runner approve --help"),
     ],
 )
 def test_words_that_cannot_be_understood_end_with_2_before_anything_starts(tmp_path, words, said):

@@ -89,6 +89,12 @@ class TestHours:
         verdict = judge(counts(hours=hours), weeks(), RULES, AFTER, AFTER)
         assert verdict.note == "there is nothing of 11:00, 12:00, when it is always busy"
 
+    def test_two_weeks_are_no_habit(self):
+        """Where data begin, what one or two weeks had is not taken for what always is."""
+        hours = {hour: number for hour, number in HOURS.items() if hour != 11}
+        assert judge(counts(hours=hours), weeks(2), RULES, AFTER, AFTER).whole
+        assert not judge(counts(hours=hours), weeks(3), RULES, AFTER, AFTER).whole
+
     def test_an_hour_that_is_quiet_now_and_then(self):
         """One week with fewer rows in that hour, and an empty one is chance."""
         hours = {hour: number for hour, number in HOURS.items() if hour != 11}

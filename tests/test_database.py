@@ -208,12 +208,15 @@ def test_a_database_that_is_not_there(server):
     assert (error.trouble, error.passing) == (Trouble.SOURCE_UNAVAILABLE, False)
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg://u@h:s3cret/x", "nosuch+driver://u:s3cret@h/x", "s3cret"])
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql+psycopg://u@h:s3cret/x", "nosuch+driver://u:s3cret@h/x", "s3cret", "postgresql+psycopg:///x?s3cret=1"],
+)
 def test_an_address_that_cannot_be_used(server, database, url):
     """An address that is none is a failure that shows nothing of it."""
     error = outcome(lambda: source(server, database, url=url).probe(2))
     assert "s3cret" not in str(error)
-    assert not error.passing
+    assert (error.trouble, error.passing) == (Trouble.SOURCE_UNAVAILABLE, False)
 
 
 def test_nothing_can_be_written(server, database, owner):
@@ -252,6 +255,19 @@ def test_rights(server, database, owner):
     assert {"OWNER", "DELETE"} <= asked.rights(5)
     assert "SELECT" not in asked.rights(5)
     owner.execute("DROP TABLE shop.theirs, shop.ours")
+
+
+def test_rights_elsewhere(server, database, owner):
+    """Grants on single columns, in other schemas and by PostgreSQL's own roles show; a table may lie in any schema."""
+    owner.execute("CREATE SCHEMA other; CREATE TABLE other.pay AS SELECT 1 AS id")
+    owner.execute("GRANT USAGE ON SCHEMA other TO guarded")
+    asked = source(server, database, tables=["sold", "pay"], at={"sold": "shop.lines", "pay": "other.pay"})
+    assert "SELECT" not in asked.rights(5)
+    owner.execute("GRANT SELECT ON other.pay TO guarded")
+    assert asked.rights(5) == {"SELECT"}
+    owner.execute("GRANT UPDATE (id) ON other.pay TO guarded; GRANT pg_write_server_files TO guarded")
+    assert asked.rights(5) == {"SELECT", "UPDATE", "pg_write_server_files"}
+    owner.execute("DROP SCHEMA other CASCADE; REVOKE pg_write_server_files FROM guarded")
 
 
 def test_the_rights_of_one_who_may_all(server, database):

@@ -9,12 +9,14 @@ import pytest
 
 from runner import config
 from runner.config.ends import Mail
+from runner.config.files import People
 from runner.delivery.channels import Recorder
 from runner.errors import Trouble
-from runner.ledger import Delivery, Ledger, deadlines
+from runner.ledger import Delivery, Ledger, Result, Run, deadlines
 from runner.ledger.deadlines import State
 from runner.ledger.deliveries import State as Standing
 from runner.model import Status
+from runner.report import shelf
 from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
 from runner.scheduler import work
@@ -89,6 +91,8 @@ class Clerks(Hands):
         with self.ledger.write() as tx:
             for column, value in again.items():
                 tx.exec_driver_sql(f"UPDATE deliveries SET {column} = ?", (value,))
+        if "holder" in again:
+            return replace(done, status=Status.FAILED, trouble=None, run="", later=True)
         sent = again.get("sent_at") is not None
         self.ledger.mark(replace(run, version=1, status=Status.DELIVERED if sent else Status.READY))
         return replace(done, status=Status.DELIVERED) if sent else done
@@ -107,6 +111,11 @@ def refused(_at):
 def lasting(_at):
     """Not before a person does something."""
     return {"state": str(Standing.OWED), "error": "password", "next_try_at": None}
+
+
+def elsewhere(_at):
+    """Another runner has it in hand."""
+    return {"state": str(Standing.TRYING), "holder": "another-1", "next_try_at": None}
 
 
 def taken(at):
@@ -172,6 +181,19 @@ def test_a_refused_reader_is_told_at_once_with_the_right_page_and_not_tried_agai
     (message,) = [sent.parcel.message for sent in desk.carrier.sent if sent.parcel.address.startswith("ann")]
     section = desk.library.answer("sales", str(Trouble.DELIVERY_FAILED))
     assert (message.headline, message.runbook_title) == (UNSENT.message, section.title)
+    assert message.commands[-1][1] == f"runner deliver {owed(ledger).run}"
+
+
+def test_a_reader_who_has_the_report_does_not_hear_that_it_is_late(ledger):
+    """One is refused and the other has it when the deadline passes: only the one is told of the delay."""
+    desk = shop(ledger, refused)
+    both = {"owners": ({"name": "Olga", "email": OLGA}, {"name": "Pia", "email": PIA.upper()})}
+    people = People.model_validate({"engineers": desk.project.people.engineers, "readers": both})
+    desk = replace(desk, project=replace(desk.project, people=people))
+    drive(desk, MIDNIGHT, DUE - 10 * MINUTE)
+    ledger.owe(ledger.run(owed(ledger).run), [Delivery(PIA, "<p@x>", DUE - HOUR / 2)])
+    drive(desk, DUE - 9 * MINUTE, DUE + 3 * HOUR)
+    assert {who for who, _ in told(desk)} == {"ann", "bob", "cat", "dan", "olga"}
 
 
 def test_what_waiting_does_not_mend_is_told_at_once_and_looked_at_again_now_and_then(ledger):
@@ -184,6 +206,62 @@ def test_what_waiting_does_not_mend_is_told_at_once_and_looked_at_again_now_and_
     assert waits == [20, 20]  # five of the try, fifteen of waiting
     assert owed(ledger).state is State.MET
     assert ("ann", "Recovered") in told(desk)
+
+
+def test_a_report_that_another_hands_over_at_this_moment_is_not_made_anew(ledger):
+    """Somebody typed `runner deliver`: the next try is for the very run, a minute later, and nobody is told."""
+    desk = shop(ledger, deferred, elsewhere, taken)
+    drive(desk, MIDNIGHT, DUE)
+    assert [order.run for _, order in desk.crew.begun] == ["", owed(ledger).run, owed(ledger).run]
+    assert (owed(ledger).state, owed(ledger).attempts, desk.carrier.sent) == (State.MET, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("left", "after"),
+    [
+        ({"attempts": 1, "next_try_at": DUE + HOUR + 5 * MINUTE}, 5),
+        ({"attempts": 1, "holder": "killed-1", "lease_until": DUE + HOUR + 3 * MINUTE}, 3),
+        ({}, 1),
+        ({"attempts": 1}, None),
+        ({"attempts": work.TRIES, "next_try_at": DUE}, None),
+        ({"state": Standing.REFUSED, "next_try_at": DUE}, None),
+        ("files are lost", None),
+    ],
+)
+def test_a_restatement_that_was_left_over_is_handed_over_and_the_deadline_stays_as_it_was_met(
+    ledger, tmp_path, left, after
+):
+    """Deferred, or its approval was killed: the scheduler tries, once it is due; what waits for a person it leaves."""
+    desk = shop(ledger, taken)
+    drive(desk, MIDNIGHT, DUE)
+    before, now = owed(ledger), DUE + HOUR
+    begun = Run("r2", *SALES, "inputs", now)
+    ledger.begin(begun)
+    ready = replace(begun, status=Status.READY, version=2, finished_at=now)
+    desk = replace(desk, project=replace(desk.project, folder=tmp_path))
+    folder = shelf.place(desk.project, ready)
+    shelf.put(folder, "sales.pdf", b"%PDF")
+    owing = Delivery(OLGA, "<2@x>", **({} if isinstance(left, str) else left))
+    ledger.finish(Result(ready, artifacts=shelf.artifacts(folder), owed=(owing,)))
+    if isinstance(left, str):
+        (folder / "sales.pdf").unlink()
+    for minute in range(12):
+        tick(desk, now + minute * MINUTE)
+    begun = [(at, order.run) for at, order in desk.crew.begun if order.deadline.key == SALES and order.run]
+    assert begun == ([] if after is None else [(now + after * MINUTE, "r2")])
+    assert (owed(ledger), ledger.run("r2").status is Status.DELIVERED) == (before, after is not None)
+
+
+def test_a_scheduler_killed_while_it_handed_over_leaves_the_very_run_to_the_next(ledger):
+    """Sources may be away or have other data by then: what was proven and is owed goes out first."""
+    desk = shop(ledger, deferred, taken)
+    drive(desk, MIDNIGHT, START + 5 * MINUTE)
+    now, made = owed(ledger).next_try_at, owed(ledger).run
+    with ledger.write() as tx:
+        assert deadlines.claim(tx, SALES, "killed", now, now + MINUTE)
+    drive(desk, now + 2 * MINUTE, DUE)
+    assert [order.run for _, order in desk.crew.begun] == ["", made]
+    assert owed(ledger).state is State.MET
 
 
 def test_messages_of_one_incident_are_one_thread(ledger):

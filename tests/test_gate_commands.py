@@ -7,7 +7,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -20,12 +23,15 @@ from runner.commands import deliver, gate
 from runner.commands.gate import Wish
 from runner.delivery.channels import Recorder
 from runner.errors import DeliveryFailed, UsageError
-from runner.ledger import Ledger, deadlines, incidents
+from runner.ledger import Ledger, Process, deadlines, incidents
+from runner.ledger import deliveries as book
 from runner.model import Status
 from runner.plan.deadlines import Deadline
-from runner.report import shelf
+from runner.report import handover, shelf
 from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
+from runner.report.job import Job
+from runner.report.produce import resume
 from runner.scheduler.opening import open_office
 from runner.scheduler.tick import tick
 from tests.held_reports import DAY, IN_CLEOS_WEEK, IN_EVES_WEEK, WARN, acts, make, runs, shop
@@ -241,6 +247,9 @@ def test_of_two_who_decide_at_once_one_wins(held):
 # Handed over by hand.
 
 
+MARK = "from runner.ledger import Process; print(Process.this().mark)"
+
+
 def by_hand(run, **more):
     """A wish to take the archive of a run."""
     return deliver.Wish(run, LATER, **{"who": "ann", "because": "The mail server is down.", **more})
@@ -269,11 +278,13 @@ def test_an_archive_holds_the_report_and_meets_what_was_owed(ready, said):
     assert (code, sorted(row["met"])) == (0, ["olga@example.com", "oscar@example.com"])
     place = folder / "reports/by-hand/good-2017-11-15-v1.zip"
     assert (row["archive"], row["sha256"]) == (str(place), hashlib.sha256(place.read_bytes()).hexdigest())
+    assert (row["run"], row["pipeline"], row["period"]) == (run, "good", "2017-11-15")
     with zipfile.ZipFile(place) as archive:
         files = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
     assert {"README.txt", "good.pdf", "good.html", "figures.csv"} <= set(files)
     kept = shelf.place(config.load(folder), runs(folder)[0])
     assert files["good.pdf"] == (kept / "good.pdf").read_bytes()
+    assert re.search(r"^good\.pdf +the report$", files["README.txt"].decode(), re.MULTILINE)
     for name in set(files) - {"README.txt"}:
         assert f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" in files["README.txt"].decode()
     assert deliveries(folder) == dict.fromkeys(("olga@example.com", "oscar@example.com"), ("by hand", LATER))
@@ -311,6 +322,15 @@ def test_one_reader_by_hand_the_other_by_mail(ready, said):
     assert [state for state, _ in deliveries(folder).values()] == ["by hand", "sent"]
 
 
+def test_a_report_that_everybody_has_is_said_to_wait_for_nobody(ready, capsys):
+    """A person who sends it once more reads that nothing was sent, and why."""
+    folder, run = ready
+    deliver.deliver(config.load(folder), run, LATER, as_json=False)
+    assert "Nobody waits" not in capsys.readouterr().out
+    assert deliver.deliver(config.load(folder), run, LATER, as_json=False) == 0
+    assert "Nobody waits for it: nothing was sent." in capsys.readouterr().out
+
+
 def test_whom_the_server_refused_is_tried_again_when_a_person_says_so(ready, said):
     """An address was mended: the message that was refused is owed anew and goes out, and nobody else gets a second."""
     folder, run = ready
@@ -325,6 +345,17 @@ def test_whom_the_server_refused_is_tried_again_when_a_person_says_so(ready, sai
     assert [state for state, _ in deliveries(folder).values()] == ["sent", "sent"]
 
 
+def test_what_somebody_handed_over_meanwhile_is_not_made_anew(ready, said):
+    """The scheduler comes to a run that `runner deliver` has delivered: whatever changed since, it is there."""
+    folder, run = ready
+    assert said(deliver.deliver, config.load(folder), run, LATER)[0] == 0
+    change(folder / "notebooks/good.ipynb", *WARN)
+    project, ledger = config.load(folder), Ledger.open(config.load(folder).ledger)
+    made = resume(run, Job(project.pipelines["good"], DAY), Ctx(project, ledger, Clock(LATER), Stop(), lambda _: None))
+    ledger.close()
+    assert (made.status, made.fresh, len(runs(folder))) == (Status.DELIVERED, False, 1)
+
+
 def test_nobody_but_a_reader_is_given_a_report(ready):
     """A stranger's address is refused with the readers' names; nothing is written, noted or met."""
     folder, run = ready
@@ -334,12 +365,31 @@ def test_nobody_but_a_reader_is_given_a_report(ready):
 
 
 def test_an_archive_that_cannot_be_written_is_noted_nowhere(ready):
-    """The place is no folder: the command says so, and the readers are still owed their messages."""
+    """No folder, no name or a pipe that nobody reads: said at once, and the readers are still owed their messages."""
     folder, run = ready
     (folder / "file").write_text("a file")
-    with pytest.raises(UsageError, match="The archive cannot be written"):
-        deliver.by_hand(config.load(folder), by_hand(run, to=folder / "file/report.zip"), as_json=True)
+    os.mkfifo(folder / "pipe")
+    for place, what in (("file/report.zip", "cannot be written"), ("a" * 300, "cannot be"), ("pipe", "another file")):
+        with pytest.raises(UsageError, match=what):
+            deliver.by_hand(config.load(folder), by_hand(run, to=folder / place), as_json=True)
     assert (acts(folder), deliveries(folder), runs(folder)[0].status) == ([], {}, Status.READY)
+
+
+def test_whom_a_killed_runner_was_writing_to_can_be_given_it_by_hand(ready, said):
+    """Its lease has minutes to go: a living one is waited for, and one that is gone is not."""
+    folder, run = ready
+    project, ledger = config.load(folder), Ledger.open(config.load(folder).ledger)
+    ledger.owe(runs(folder)[0], handover.owed(project, runs(folder)[0]))
+    child = subprocess.run([sys.executable, "-c", MARK], capture_output=True, text=True, check=True)
+    for holder in (Process.this().mark, child.stdout.strip()):
+        with ledger.write() as tx:
+            for item in book.of(tx, book.Version("good", DAY, 1)):
+                assert book.claim(tx, book.Version("good", DAY, 1), item, book.Claim(holder, LATER + MINUTE))
+        if holder == Process.this().mark:
+            with pytest.raises(UsageError, match="is being sent at this moment"):
+                deliver.by_hand(project, by_hand(run), as_json=True)
+    ledger.close()
+    assert said(deliver.by_hand, project, by_hand(run))[1][0]["met"] == ["olga@example.com", "oscar@example.com"]
 
 
 def test_changed_files_are_not_handed_out(ready):
@@ -399,6 +449,7 @@ def test_charts_of_a_report_that_could_not_be_printed_go_to_an_engineer_alone(tm
     with zipfile.ZipFile(row["archive"]) as archive:
         files = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
     assert files["README.txt"].startswith(b"UNPROVEN. NOT TO BE PASSED ON.")
+    assert b"runner verify" not in files["README.txt"]
     assert not any(name.endswith((".pdf", ".html")) for name in files)
     rows = list(csv.reader(io.StringIO(files["figures.csv"].decode("utf-8-sig"))))
     assert rows[1] == ["Revenue", "12.50", "12.5", "usd2"]

@@ -282,7 +282,7 @@ def test_a_secret_that_is_missing_is_said_and_waits_for_a_person(desk, tmp_path,
     """Waiting mends nothing: no time of a next try is noted."""
     run = ready(desk)
     here = by(desk, server.port, security="tls", user="env:MAIL_USER", password="env:MAIL_PASSWORD")
-    assert "The secret MAIL_USER is not set" in failure(here, run, tmp_path / "run").what
+    assert "The secret MAIL_USER is not set. Set MAIL_USER, or" in failure(here, run, tmp_path / "run").what
     assert {item.next_try_at for item in here.ledger.deliveries("good", "2017-11-15", 1)} == {None}
 
 
@@ -393,7 +393,8 @@ def test_without_an_archive_a_report_that_is_too_large_is_not_sent(desk, tmp_pat
     """The error says what to set."""
     run = ready(desk)
     error = failure(by(desk, largest="1 KB"), run, tmp_path / "run")
-    assert "would be 0.0 MB large" in error.what
+    assert error.what.startswith(f"Not every message could be written: {OLGA}, {OSCAR}: The message would be 0.0 MB")
+    assert "`mail.archive` in settings.yml, or raise `mail.largest`." in error.what
     assert mails(tmp_path) == []
 
 

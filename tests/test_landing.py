@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -98,6 +99,28 @@ class TestLanding:
         for rows in ([sale(1, "2017-11-13 09:00")], [sale(2, "2017-11-13 09:00")]):
             land(folder, Parcel("receipts", table(rows), "till", "Till"))
         assert receipts(folder) == [(2, 1.25)]
+
+    def test_read_whole_and_by_day_do_not_mix(self, folder):
+        """What was landed whole says nothing of days: by day the table begins anew, and whole again, too."""
+        whole = Parcel("receipts", table([sale(1, "2017-11-13 09:00"), sale(2, "2017-11-14 09:00")]), "till", "Till")
+        land(folder, whole)
+        assert landing.stock(folder, warehouse.PLACE, "receipts", ("day", None), MONDAY).counts == ()
+        land(folder, parcel(sale(1, "2017-11-13 09:00")))
+        assert receipts(folder) == [(1, 1.25)]
+        assert [load.day for load in warehouse.landed(folder / warehouse.PLACE)] == [MONDAY]
+        land(folder, whole)
+        assert [load.day for load in warehouse.landed(folder / warehouse.PLACE)] == [None]
+
+    def test_a_contract_with_other_columns(self, folder):
+        """A column that came is empty in the days before, one that went is gone; nothing that was landed is lost."""
+        land(folder, parcel(sale(1, "2017-11-13 09:00")))
+        rows = table([sale(2, "2017-11-14 09:00")])
+        rows = rows.drop_columns(["amount"]).append_column("shop", [["A"]])
+        land(folder, replace(parcel(days=(date(2017, 11, 14),)), rows=rows))
+        with warehouse.connect(folder / warehouse.PLACE, date(2017, 12, 31)) as connection:
+            found = connection.execute("SELECT * FROM receipts ORDER BY receipt")
+            assert [column[0] for column in found.description] == ["receipt", "sold_at", "day", "shop"]
+            assert [(row[0], row[3]) for row in found.fetchall()] == [(1, None), (2, "A")]
 
     def test_a_day_that_became_whole_is_noted(self, folder):
         """The same rows of a day that is known as partial no more are another state, for it may be reported now."""

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from runner.commands import plan
-from runner.ledger import Ledger, deadlines, incidents, last_delivered, outbox
+from runner.ledger import Ledger, deadlines, deliveries, finished, incidents, last_delivered, outbox
 from runner.ledger.tables import meta
 from runner.model import Status
 from runner.scheduler.tick import next_tick, tick
@@ -54,6 +54,7 @@ LOOKUPS = {
 PAGES = {
     "last delivered": lambda tx: last_delivered(tx, "arms"),
     "deadlines of a span": lambda tx: deadlines.between(tx, NIGHT - 48 * HOUR, NIGHT),
+    "messages left over": lambda tx: (finished.unsent(tx, NIGHT, 100), deliveries.every(tx, "arms", "2017-11-01")),
     "last met": lambda tx: deadlines.last_met(tx, "arms"),
     "deadlines by name": lambda tx: deadlines.find_all(tx, [("arms", f"2017-11-{n:02}") for n in range(1, 15)]),
     "open incidents": incidents.opened,

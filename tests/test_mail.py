@@ -21,6 +21,7 @@ from runner.delivery import mail, maildir
 from runner.document import readback
 from runner.document.blocks import Chart, document_of
 from runner.errors import DeliveryFailed
+from runner.model import Figure
 from tests import report_samples as samples
 
 PDF = b"%PDF-1.7\n" + b"x" * 500
@@ -332,6 +333,38 @@ def test_what_is_said_before_all_else_comes_first_in_both_bodies():
     assert readback.flow(message.get_body(("plain",)).get_content()).startswith(f"Dear Ada Lovelace, {words}")
     page = readback.read_html(html(message)).words
     assert page.index(words) < page.index("Revenue on Wednesday")
+
+
+def test_one_who_had_another_version_sees_old_beside_new():
+    """The first nine figures that differ, and how many more; nothing of it for one who had none."""
+    changes = [{"label": f"Figure {at}", "before": f"{at}.0", "now": ""} for at in range(12)]
+    document = document_of(samples.notebook("# T", "Words.", meta={"restates": {"changes": changes}}))
+    message = sent(document, opening="It replaces another.")
+    rows = message.get_body(("plain",)).get_content().splitlines()
+    at = rows.index("  Figure 8: was 8.0, is not shown")
+    assert rows[at + 1 : at + 3] == ["  and 3 more, in the report", ""]
+    assert re.search(r"Figures that differ.*Figure.8<.*8\.0.*and.3.more, in the report", html(message), re.DOTALL)
+    assert "Figure 8" not in html(sent(document)) + sent(document).get_body(("plain",)).get_content()
+
+
+def test_where_to_say_no_more_is_shown_as_an_address():
+    """A mailbox without what belongs to the link alone; a page as it is."""
+    for where, shown in (
+        ("mailto:no@example.org?subject=stop", ["To get this report no more, write to:", "no@example.org", ""]),
+        ("https://example.org/stop?a=1", ["To get this report no more:", "https://example.org/stop?a=1", ""]),
+    ):
+        message = sent(unsubscribe=where)
+        rows = message.get_body(("plain",)).get_content().splitlines()
+        assert rows[rows.index(shown[0]) :][:3] == shown
+        assert f'href="{where}"' in html(message)
+
+
+def test_a_long_label_keeps_the_values_in_their_column():
+    """It goes on in a second line of the plain text."""
+    figures = (Figure("a", 1, "$1", "Discounts, month to date, of list value"), Figure("b", 2, "$2", "Revenue"))
+    text = sent(document_of(samples.notebook("# T", samples.cell(samples.tiles(*figures))))).get_body(("plain",))
+    first, second = (row.index("$") for row in text.get_content().splitlines() if "$" in row)
+    assert first == second
 
 
 HOSTILE = "\u202eevil\u2066\x00\x1b[31m\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>/../../etc"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -225,3 +226,12 @@ def test_a_broken_template_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(DeliveryFailed, match=r"alert\.html\.j2") as caught:
         messages.html(MESSAGE, (tmp_path,))
     assert caught.value.remedy
+
+
+def test_on_a_phone_a_label_stands_above_its_words():
+    """Beside it they would have half of the screen, and the first steps would be far below."""
+    page = messages.html(Message("S", "H", facts=(("Deadline", "At nine."),)))
+    narrow = page[page.index("@media (max-width:480px)") :]
+    assert ".label{display:block!important" in narrow
+    assert ".fact{display:block!important" in narrow
+    assert re.search(r'<td class="[^"]*\blabel" [^>]*>Deadline</td>\s*<td class="[^"]*\bfact" [^>]*>At nine', page)

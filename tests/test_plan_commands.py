@@ -160,6 +160,13 @@ def test_a_duty_is_done_once_with_its_evidence(small):
     assert [(row["period"], row["state"]) for row in rows] == [("2017-W48", "planned")]
 
 
+def test_what_comes_is_listed_in_the_order_in_which_it_is_due(shipped):
+    """The next of each duty, whatever its rhythm."""
+    rows = lines(runner(shipped, "duties", "--now", "2017-11-17T08:30", "--json")[1])
+    planned = [row["due_at"] for row in rows if row["state"] == "planned"]
+    assert (len(planned), planned) == (5, sorted(planned))
+
+
 def test_evidence_is_one_line(small):
     """Line feeds and control characters of what somebody says are no part of the record; nothing else is evidence."""
     when = ("done", "audit", "--by", "bob", "--now", "2017-11-17T12:00", "--evidence")

@@ -18,6 +18,7 @@ from runner.errors import SourceFailed, Trouble, UsageError
 from runner.ledger import Ledger, incidents
 from runner.ledger import sources as past
 from runner.ledger.sources import Probe
+from runner.plan.runbooks import parse
 from runner.scheduler import outages
 from runner.scheduler.errands import Errands, Outside
 from runner.scheduler.tick import tick
@@ -97,9 +98,9 @@ def test_each_source_is_shown_with_its_past_and_noted(spoken, tmp_path, capsys):
     spoken["tills"].fails = DOWN
     assert command.probe(shop_, (), outside, DUE + MINUTE, as_json=False) == 1
     shown = capsys.readouterr().out
-    assert re.search(r"^tills +Till API +source unavailable ", shown, re.MULTILINE)
+    assert re.search(r"^tills +source unavailable .* Till API$", shown, re.MULTILINE)
     assert "1 of 2" in shown
-    assert "Tue 14 Nov 2017 09:01" in shown
+    assert "14 Nov 2017 09:01" in shown
     assert "Till API: Connection refused." in shown
 
 
@@ -182,7 +183,9 @@ def test_a_source_is_asked_from_an_hour_before_it_is_needed(desk, spoken):
 
 
 def test_a_source_that_is_down_is_told_before_the_report_begins(desk, spoken):
-    """To whoever is on call, with the runbook's section and what needs it; twice down, and once told."""
+    """To whoever is on call, with the common runbook's section and what needs it; twice down, and once told."""
+    own = {"sales": parse("# Sales\n\n## A run failed\nAnswers: source unavailable\n\n1. Look.\n", "sales.md")}
+    desk = replace(desk, library=replace(desk.library, own=own))
     spoken["tills"].fails = DOWN
     look(desk, SOON, SOON + MINUTE / 2)
     assert told(desk) == []
@@ -190,11 +193,28 @@ def test_a_source_that_is_down_is_told_before_the_report_begins(desk, spoken):
     assert told(desk) == [("ann", "Source unavailable")]
     (letter,) = desk.carrier.sent
     message = letter.parcel.message
-    assert message.runbook_title == desk.library.answer("sales", "source unavailable").title
+    assert message.runbook_title == desk.library.common.find("source unavailable").title
     assert "Sales needs it next, from 08:00." in message.headline
     assert ("Serves instead", "Till replica") in message.facts
     assert any(line == "runner probe tills" for _, line in message.commands)
     assert "WHO" not in message.runbook
+
+
+def test_a_source_that_is_down_itself_serves_nobody(desk, spoken):
+    """Where the first source and its replica are both away no message names one of them as serving instead."""
+    spoken["tills"].fails = spoken["replica"].fails = DOWN
+    look(desk, *(SOON + n * MINUTE for n in range(3)))
+    facts = [dict(letter.parcel.message.facts)["Serves instead"] for letter in desk.carrier.sent]
+    assert facts == ["Nothing: down as well: Till replica.", "Nothing: down as well: Till API."]
+
+
+def test_a_table_that_nobody_else_has_is_named(desk, spoken):
+    """A source with a replica for one table alone: the message says of which tables nobody gives anything."""
+    tables = TABLES | {"coupons": {"from": ("tills",)}}
+    desk = replace(desk, project=replace(desk.project, sources=sources(tables=tables)))
+    spoken["tills"].fails = DOWN
+    look(desk, *(SOON + n * MINUTE for n in range(3)))
+    assert dict(desk.carrier.sent[0].parcel.message.facts)["Serves instead"] == "Till replica; nothing of coupons"
 
 
 def test_a_revoked_right_is_told_at_once(desk, spoken):
@@ -255,6 +275,16 @@ def test_a_schema_that_a_run_met_is_over_when_a_run_finds_it_mended(desk):
     note(desk, Probe("tills", now + 6 * MINUTE, 1.0, None, "", "r2"))
     look(desk, now + 7 * MINUTE)
     assert open_now(desk) == []
+
+
+def test_a_clock_that_ran_ahead_hides_nothing(desk, spoken):
+    """What was noted under a wrong clock does not stand for what is heard now, nor keep a source from being asked."""
+    ahead = SOON + 9 * HOUR
+    note(desk, Probe("tills", ahead, 1.0, None, "", "r1"))
+    desk.notes.update({"ticked": ahead, "look at sources": ahead + MINUTE})
+    spoken["tills"].fails = REVOKED
+    look(desk, SOON, SOON + MINUTE)
+    assert told(desk) == [("ann", "Permission revoked")]
 
 
 def test_a_source_with_old_data_answers(desk):

@@ -69,7 +69,7 @@ def test_the_life_of_a_report(tmp_path, make):
 
     code, made = make(folder, "good", texts={"amount": "13"})
     assert (code, made["good"]["status"], made["good"]["trouble"]) == (3, "held", "restatement")
-    assert "revenue was 12.50, is 13.00" in made["good"]["message"]
+    assert "Revenue (12.50 before, 13.00 now)" in made["good"]["message"]
     assert len(mails(folder)) == 2
     assert (finished(folder)[-1] / "good.pdf").is_file()
     assert [manifest(run)["version"] for run in finished(folder)] == [1, 1, 2]

@@ -20,7 +20,7 @@ from runner.ledger.reports import Result
 from runner.model import Figure, Status
 from runner.report import notebooks, restatement, shelf
 from tests.held_reports import DAY, IN_CLEOS_WEEK, acts, make, runs, shop
-from tests.small_projects import PIPELINE, mails, runner, write
+from tests.small_projects import PIPELINE, change, mails, runner, write
 
 LATER = IN_CLEOS_WEEK
 
@@ -79,7 +79,7 @@ def test_the_held_version_shows_old_and_new_side_by_side(other):
     pdf = readback.read_pdf((place / "good.pdf").read_bytes()).words
     for words in (html, pdf):
         assert "Restatement of the report delivered on " in words
-        assert "Figure Before Now Revenue 12.50 13.00" in words
+        assert "Figure Earlier report This report Revenue 12.50 13.00" in words
         assert words.index("Restatement of") < words.index("Revenue was 13.00")
     manifest = json.loads((place / "manifest.json").read_text())
     told = notebooks.read(place / "good.ipynb").metadata["runner"]["restates"]
@@ -98,6 +98,8 @@ def test_the_decision_shows_figures_and_records_before_it_is_made(other, said):
     assert code == 3
     assert f"It restates version 1, made by run {first.run}:" in lines
     assert lines.index("FIGURE BEFORE NOW") + 1 == lines.index("Revenue 12.50 13.00")
+    assert f'To let it go: runner approve {held.run} --by WHO --because "..."' in lines
+    assert f"{held.run}/good.pdf" in out
     assert lines.index("RECORD DAY COLUMN BEFORE NOW") + 1 == lines.index(f"daily {DAY} revenue 7 8")
     _, rows = said(gate.approve, config.load(folder), Wish(held.run, "ann", "Counted again.", LATER))
     assert rows[0]["changes"] == [{"name": "revenue", "label": "Revenue", "before": "12.50", "now": "13.00"}]
@@ -123,6 +125,21 @@ def test_an_approved_restatement_replaces_records_and_keeps_what_they_were(other
         first.run,
     )
     assert act.details["changes"][0]["before"] == "12.50"
+
+
+@pytest.mark.parametrize(("moved", "sent"), [(("oscar",), 1), (("olga", "oscar"), 0)])
+def test_whoever_hears_nothing_of_a_restatement_is_named(other, said, moved, sent):
+    """An address that is new since: the decision names the old and the new one, and what is not sent is not equal."""
+    folder, held, first = other
+    for name in moved:
+        change(folder / "config/people.yml", f"{name}@", f"{name}.new@")
+    _, rows = said(gate.approve, config.load(folder), Wish(held.run, "ann", "Counted again.", LATER))
+    assert rows[0]["gone"] == [f"{name}@example.com" for name in moved]
+    assert rows[0]["joined"] == [f"{name}.new@example.com" for name in moved]
+    (made,) = rows[-1]["reports"]
+    assert made["sent"] == sent
+    assert sent or made["message"].startswith(f"It restates run {first.run}, and no reader on the lists had that one")
+    assert acts(folder)[0].details["gone"] == rows[0]["gone"]
 
 
 def test_a_rejected_restatement_leaves_all_as_it_was(other, said):

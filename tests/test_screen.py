@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,12 @@ def test_the_summary_says_what_where_and_what_to_do(capsys):
     ]
 
 
+def test_the_summary_says_who_took_the_messages(capsys):
+    """Where config names a mail server, messages do not lie in the maildir, and nothing says so."""
+    screen.Screen().summary([replace(GOOD, by_mail=True)])
+    assert "2 messages taken by the mail server." in capsys.readouterr().out
+
+
 def test_a_folder_below_the_reader_is_named_by_its_short_path(monkeypatch, tmp_path):
     """Where one stands, `reports/…` is enough."""
     monkeypatch.chdir(tmp_path)
@@ -89,6 +96,11 @@ def test_json_lines_hold_plain_types_only(capsys):
 def test_elsewhere_than_on_a_terminal_there_are_no_bars(as_json, kind):
     """Standard output is no terminal here."""
     assert type(screen.screen_for(as_json=as_json, total=3)) is kind
+
+
+def test_no_name_of_a_file_steers_the_terminal():
+    """Line breaks and colours in it are not passed on."""
+    assert screen.near(Path("/elsewhere/a\nb\x1b[31m c.pdf")) == "/elsewhere/a b c.pdf"
 
 
 def test_why_a_report_ended_so_is_said_once(capsys):

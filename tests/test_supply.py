@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import select
@@ -37,6 +38,7 @@ from runner.report.supply import Supplier, Wish
 from runner.scheduler.office import timetable_of
 from runner.scheduler.opening import open_office
 from runner.scheduler.tick import tick
+from runner.sources import __main__ as child
 from runner.sources import fetching
 from runner.sources.fetching import Desk, Order, fetch
 from runner.sources.inquiry import Patience, Place, Unanswered
@@ -85,10 +87,10 @@ class Shop:
         """The two, in order."""
         return [place("till", self.till), place("replica", self.replica)]
 
-    def fetch(self, first=DAY, last=DAY, now=NOW, *, limit=300.0, under_way=False):
+    def fetch(self, first=DAY, last=DAY, now=NOW, *, limit=300.0, under_way=False, anew=False):
         """The findings by name."""
         patience = Patience(self.sleeper.seconds + limit, self.sleeper.clock, self.sleeper.sleep, lambda: 0.0)
-        order = Order(("receipts",), first, last, now, self.sleeper.seconds, patience.until, under_way)
+        order = Order(("receipts",), first, last, now, self.sleeper.seconds, patience.until, under_way, anew)
         found = fetch(order, Desk(self.project, self.places, patience, lambda event: self.told.append(dict(event))))
         return {finding.check: finding for finding in found}
 
@@ -131,6 +133,14 @@ class TestFetch:
         assert len(made.loads) == 36
         assert all(load.whole for load in made.loads.values())
 
+    def test_where_config_says_no_beginning_it_is_the_year(self, opened):
+        """What a report adds up to date is there: a table begins with the year of the first day that is asked for."""
+        made = opened()
+        change(made.project.folder / "config/sources.yml", ', begins: "2017-10-16"', "")
+        made.project = config.load(made.project.folder)
+        made.fetch(date(2017, 3, 20), date(2017, 3, 20))
+        assert made.till.asked[0].first == date(2017, 1, 1)
+
     def test_the_next_day_a_few_days_are_read_again(self, opened):
         """Late and corrected rows of the three days before come with the next fetch; older days are not asked for."""
         made = opened()
@@ -141,6 +151,20 @@ class TestFetch:
         made.till.upto = END + timedelta(days=1)
         made.fetch(DAY + timedelta(days=1), DAY + timedelta(days=1), NOW + timedelta(days=1))
         assert [(want.first, want.last) for want in made.till.asked] == [(date(2017, 11, 13), date(2017, 11, 16))]
+        assert made.loads[date(2017, 11, 14)].rows == 226
+
+    def test_a_person_who_asks_for_a_day_gets_its_corrections(self, opened):
+        """By hand a day and those before it are read again, even if later ones are there or it was just asked for."""
+        made = opened()
+        made.till.rows.extend(busy(DAY + timedelta(days=1)))
+        made.till.upto = END + timedelta(days=1)
+        made.fetch(DAY + timedelta(days=1), DAY + timedelta(days=1), NOW + timedelta(days=1))
+        made.till.asked.clear()
+        made.till.rows.append(sale(5, "2017-11-14 10:30"))
+        made.fetch(now=NOW + timedelta(days=1))
+        assert made.till.asked == []
+        made.fetch(now=NOW + timedelta(days=1), anew=True)
+        assert [(want.first, want.last) for want in made.till.asked] == [(date(2017, 11, 12), DAY)]
         assert made.loads[date(2017, 11, 14)].rows == 226
 
     def test_what_another_has_just_fetched_is_fresh(self, opened):
@@ -301,6 +325,7 @@ class TestLateness:
         assert (later["earlier days of receipts"].level, later["earlier days of receipts"].numbers) == (
             Level.WARN, {"days": 1},
         )  # fmt: skip
+        assert "(there is nothing of 11:00, when it is always busy)" in later["earlier days of receipts"].message
         made.till.rows = [*whole, *busy(next_day)]
         assert "earlier days of receipts" not in made.fetch(next_day, next_day, NOW + timedelta(days=1, hours=1))
 
@@ -353,6 +378,7 @@ def test_a_fetch_in_its_process(store):
     """Rows are landed, and each try and load stands in the ledger with the name of the run."""
     notes = []
     who = supplier(store)
+    write(store / "json.py", "raise SystemExit\n")  # what lies in a project takes the place of no library
     (found,) = supply.fetched(WISH, who, lambda event, fields: notes.append((event, fields)))
     assert (found.level, found.numbers) == (Level.PASS, {"rows": 27})
     assert [event for event, _ in notes] == ["fetch begins", "source asked", "table loaded"]
@@ -362,6 +388,18 @@ def test_a_fetch_in_its_process(store):
         assert [(load.run, load.last_day, load.rest["changed"]) for load in loaded] == [("r", "2017-11-15", 31)]
         assert set(book.fingerprints(tx, "receipts", "till")[0].columns) == {"receipt", "amount", "sold_at", "day"}
     who.ledger.close()
+
+
+def test_a_disk_without_room(store, monkeypatch):
+    """No room for what is fetched is told as what it is, and not as a source that is down."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(child, "fetch", full)
+    order = {"folder": str(store), "tables": [], "first": "2017-11-15", "last": "2017-11-15"}
+    order |= {"now": NOW.isoformat(), "since": 0, "until": 9, "under_way": False, "anew": False}
+    assert child._ended(order, lambda _: None)["error"]["trouble"] == "disk full"
 
 
 def test_a_stop_ends_it(store):
@@ -620,10 +658,12 @@ def test_the_room_of_a_deadline_holds_the_fetching(store):
         ("  receipts: {", "  visits: {", "see something else"),
         ("  receipts: {", "  baskets: {", "has no contract"),
         ("2017-10-16", "1 September", "is no day"),
+        ("{from: ", "{fro: ", "Did you mean 'from'"),
+        ("[till, replica]", "[]", "receipts.from: should have at least 1"),
     ],
 )
 def test_config_of_a_fetched_table(store, old, new, said):
-    """A name that is taken, a contract that is missing and a first day that is none are said when config loads."""
+    """A name that is taken, no contract, a first day that is none, a key or a source that lacks: said at once."""
     change(store / "config/sources.yml", old, new)
     with pytest.raises(ConfigError, match=said):
         config.load(store)

@@ -90,6 +90,7 @@ def test_a_restated_file_names_what_took_its_place(other, told):
     gate.approve(config.load(folder), Wish(held.name, "ann", "Counted again.", LATER), as_json=True)
     code, row = told(folder, sent / "good.pdf")
     assert (code, row["is"], row["restated_by"], len(row["delivered_to"])) == (3, "restated", held.name, 2)
+    assert row["said"][0].startswith("delivered, unchanged, and restated since.")
     code, row = told(folder, held / "good.pdf")
     assert (code, row["is"], row["version"]) == (0, "delivered", 2)
 
@@ -190,8 +191,8 @@ def test_a_huge_file_is_not_read(other, told, tmp_path):
 def test_what_is_no_file_is_refused(other, tmp_path):
     """A folder, a missing file and a pipe that nobody writes to: refused at once, with nothing said."""
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "missing.pdf", tmp_path / "pipe"):
-        with pytest.raises(UsageError, match="There is no file"):
+    for path in (tmp_path, tmp_path / "missing.pdf", tmp_path / "pipe", tmp_path / ("a" * 300)):
+        with pytest.raises(UsageError, match=r"There is no file|cannot be read: File name too long"):
             verify.verify(config.load(other[0]), path, as_json=True)
 
 

@@ -187,8 +187,18 @@ def _strange(error: Exception, censor: Censor) -> int:
         typer.echo(censor.redact("".join(traceback.format_exception(error))), err=True, nl=False)
         return 1
     text = censor.redact(said())
-    typer.echo(text if text.startswith("Usage:") else f"{text} See: runner --help", err=True)
+    see = f" See: {_typed(getattr(error, 'ctx', None))} --help"
+    typer.echo(text if text.startswith("Usage:") else f"{text}{see}", err=True)
     return 2
+
+
+def _typed(context: typer.Context | None) -> str:
+    """The command that was typed, as far as it is known: runner approve."""
+    words: list[str] = []
+    while context is not None and context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent  # type: ignore[assignment]  # of a command of ours it is one of typer's
+    return " ".join(["runner", *words])
 
 
 def _leave(code: int) -> NoReturn:

@@ -13,7 +13,14 @@ from runner.errors import UsageError
 FETCH = """Fetch tables from their sources into the warehouse, up to a day.
 
 A run does so by itself before its notebook begins. By hand it is for whoever explores in JupyterLab, and for engineers
-who want to see what a source gives. The exit code is 1 when a source does not answer, or the day is not whole.
+who want to see what a source gives: the day and those before it that may have been corrected (`again` in
+config/sources.yml) are asked for again, and a report that is run after it sees what has changed.
+
+\b
+Exit codes:
+  0    everything is there; an earlier day that is not whole is said, and no more
+  1    a source did not answer and no other served, or the day is not whole
+  2    the command or the configuration is off; nothing was fetched
 
 \b
 Examples:

@@ -10,8 +10,22 @@ import typer
 from runner.cli.base import AsJson, Now, app, instant_of, load
 from runner.errors import UsageError
 
+PROBE = """Ask each source whether it answers and lets us in, with latency and history.
 
-@app.command("probe")
+\b
+Exit codes:
+  0    all of them answer
+  1    one of them does not
+  2    the command or the configuration is off; nothing was asked
+
+\b
+Examples:
+  runner probe
+  runner probe tills --json
+"""
+
+
+@app.command("probe", help=PROBE, short_help="Ask each source whether it answers, with latency and history.")
 def probe_command(
     context: typer.Context,
     sources: Annotated[
@@ -19,7 +33,7 @@ def probe_command(
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Ask each source whether it answers and lets us in, with latency and history."""
+    """Ask."""
     from runner.commands import probe  # noqa: PLC0415
     from runner.scheduler.errands import Outside  # noqa: PLC0415
 
@@ -32,6 +46,12 @@ AUDIT = """Look at schemas, reconciliation or permissions now, as the duty of th
 
 It closes no duty, and what the duty sees next is not held against what this saw. The last whole day before --now is
 looked at.
+
+\b
+Exit codes:
+  0    nothing was found
+  1    somebody must look at what was found
+  2    the command or the configuration is off; nothing was looked at
 
 \b
 Examples:

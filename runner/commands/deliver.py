@@ -14,7 +14,8 @@ from runner.commands.trouble import engineer
 from runner.config import Project
 from runner.document.texts import line
 from runner.errors import UsageError
-from runner.ledger import Ledger
+from runner.ledger import Ledger, Run
+from runner.model import Status
 from runner.report import byhand
 from runner.report.archive import Archive
 from runner.report.byhand import Given, Giving
@@ -47,6 +48,8 @@ def deliver(project: Project, run: str, at: datetime, *, as_json: bool) -> int:
             ctx = Ctx(project, ledger, Clock(at), Stop(), screen.step)
             made = byhand.retry(find(ledger, run), at, ctx)
             screen.summary([made])
+            if not as_json and made.status is Status.DELIVERED and not made.sent:
+                screen.say("Nobody waits for it: nothing was sent.")
     finally:
         ledger.close()
     return made.exit_code
@@ -61,10 +64,11 @@ def by_hand(project: Project, wish: Wish, *, as_json: bool) -> int:
         giving = Giving(who, because, wish.at, tuple(line(address) for address in wish.recipients))
         kept: list[Path] = []
         give = byhand.give_unproven if wish.unproven else byhand.give
-        given = give(find(ledger, wish.run), giving, ctx, _keeper(project, wish, kept))
+        run = find(ledger, wish.run)
+        given = give(run, giving, ctx, _keeper(project, wish, kept))
     finally:
         ledger.close()
-    screen_for(as_json=as_json, total=0).line(_plain(given, kept[0], who), _said(project, given, kept[0], who))
+    screen_for(as_json=as_json, total=0).line(_plain(run, given, kept[0], who), _said(project, given, kept[0], who))
     return 0
 
 
@@ -81,8 +85,8 @@ def _keeper(project: Project, wish: Wish, kept: list[Path]) -> Callable[[Archive
 
     def keep(packed: Archive) -> None:
         place = wish.to or project.reports / FOLDER / packed.name
-        place = place / packed.name if place.is_dir() else place
         try:
+            place = place / packed.name if place.is_dir() else place
             _write(place, packed.data)
         except OSError as error:
             what = f"The archive cannot be written to {near(place)}: {error.strerror or error}."
@@ -94,7 +98,7 @@ def _keeper(project: Project, wish: Wish, kept: list[Path]) -> Callable[[Archive
 
 def _write(place: Path, data: bytes) -> None:
     """A file that is the old one or the new one, never half. Another file in its place stays, and is refused."""
-    if place.exists() and place.read_bytes() != data:
+    if place.exists() and not _holds(place, data):
         raise UsageError(f"There is another file in {near(place)}.", "Name another place with --to.")
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.{os.getpid()}")
@@ -108,11 +112,17 @@ def _write(place: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def _holds(place: Path, data: bytes) -> bool:
+    """Whether a file is this very one. A pipe or a device might never end, and the ledger waits: it is not read."""
+    return place.is_file() and place.stat().st_size == len(data) and place.read_bytes() == data
+
+
 # What a person or a program sees.
 
 
-def _plain(given: Given, place: Path, who: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"event": "packed", "archive": str(place), "sha256": given.archive.sha256, "by": who}
+def _plain(run: Run, given: Given, place: Path, who: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"event": "packed", "run": run.run, "pipeline": run.pipeline, "period": run.period}
+    row |= {"archive": str(place), "sha256": given.archive.sha256, "by": who}
     row |= {"members": list(given.archive.members), "recipients": list(given.recipients)}
     return row | {"met": list(given.met)}
 

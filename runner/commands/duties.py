@@ -66,8 +66,8 @@ def _to_come(task: Task, waiting: set[tuple[str, str]]) -> bool:
 
 
 def _first_of_each(tasks: list[Task]) -> list[Task]:
-    """Of what comes, the next of each duty."""
-    return list({task.due.duty: task for task in reversed(tasks)}.values())[::-1]
+    """Of what comes, the next of each duty, the first that is due before the others."""
+    return sorted({task.due.duty: task for task in reversed(tasks)}.values(), key=lambda task: task.due.due_at)
 
 
 def _write(tx: Any, project: Project, now: datetime) -> None:

@@ -25,7 +25,8 @@ def fetch(project: Project, names: Sequence[str], as_of: date, now: datetime, *,
     with screen_for(as_json=as_json, total=0) as screen, heard(Stop()) as stop:
         supplier = Supplier(project, ledger, clock.now, stop, f"fetch-{now:%Y%m%dT%H%M%S}")
         try:
-            found = fetched(Wish(tables, as_of, as_of), supplier, lambda event, fields: _told(screen, event, fields))
+            wish = Wish(tables, as_of, as_of, anew=True)
+            found = fetched(wish, supplier, lambda event, fields: _told(screen, event, fields))
         except Interrupted as error:
             screen.line({"event": "end", "ok": False, "message": error.what}, error.what)
             return INTERRUPTED
@@ -43,8 +44,8 @@ def fetch(project: Project, names: Sequence[str], as_of: date, now: datetime, *,
 def _tables(project: Project, names: Sequence[str]) -> tuple[str, ...]:
     there = project.sources.fetched
     if not there:
-        remedy = "Name another source than the package for a table in config/sources.yml."
-        raise UsageError("Nothing is fetched in this project: all its tables come from the package.", remedy)
+        remedy = "Name a table, and another source than the package for it, in config/sources.yml."
+        raise UsageError("Nothing is fetched in this project: none of its tables comes from elsewhere.", remedy)
     for name in names:
         if name not in there:
             raise UsageError(f"No table is fetched under the name {name!r}.", known(name, there))

@@ -16,12 +16,13 @@ from runner.errors import UsageError
 from runner.ledger import Ledger, Run
 from runner.model import Status
 from runner.report import approval as rules
+from runner.report import handover, shelf
 from runner.report.approval import Approval, Outlook
 from runner.report.draft import Clock, Ctx, Made
 from runner.report.execute import Stop
 from runner.report.restatement import columns_of
 from runner.scheduler import roster
-from runner.screen import Screen, screen_for
+from runner.screen import Screen, near, screen_for
 
 #: The exit code of a report that waits for a person.
 HELD = 3
@@ -118,7 +119,7 @@ def _plain(seen: Outlook, may: tuple[str, ...]) -> dict[str, Any]:
     row |= {"changes": [vars(change) for change in restates.changes] if restates else []}
     row |= {"records": [record.as_dict() for record in seen.replaced]}
     rests = [{"run": one.run, "pipeline": one.pipeline, "period": one.period} for one in seen.resting]
-    return row | {"rests_on_it": rests}
+    return row | {"rests_on_it": rests, "gone": list(seen.gone), "joined": list(seen.joined)}
 
 
 def _said(seen: Outlook, project: Project, may: tuple[str, ...]) -> Iterator[str]:
@@ -129,12 +130,21 @@ def _said(seen: Outlook, project: Project, may: tuple[str, ...]) -> Iterator[str
         yield f"It restates version {restates.version}, made by run {restates.run}:"
         rows = [(change.label, change.before, change.now) for change in restates.changes]
         yield from _table(("FIGURE", "BEFORE", "NOW"), rows)
+    if seen.gone:
+        yield f"Had it before, on no list any more, and hears nothing of it: {', '.join(seen.gone)}."
+    if seen.joined:
+        yield f"On a list, and had none before: {', '.join(seen.joined)}. To send it there, too, once it is out:"
+        yield f"  runner deliver {run.run}"
     if seen.replaced:
         yield "It would replace these records:"
         yield from _table(("RECORD", "DAY", "COLUMN", "BEFORE", "NOW"), _records(seen))
     yield from _resting(seen)
     if may:
         yield f"May decide: {', '.join(f'{project.name_of(key)} ({key})' for key in may)}."
+    if may and run.status is Status.HELD:
+        yield f"The report:      {near(shelf.place(project, run) / f'{run.pipeline}.pdf')}"
+        yield f'To let it go:    runner approve {run.run} --by WHO --because "..."'
+        yield f'To turn it down: runner reject {run.run} --by WHO --because "..."'
 
 
 def _records(seen: Outlook) -> list[tuple[Any, ...]]:
@@ -160,10 +170,4 @@ def _resting(seen: Outlook) -> Iterator[str]:
     more = f" and {len(seen.resting) - _MOST} more" if len(seen.resting) > _MOST else ""
     names = ", ".join(f"{run.pipeline} {run.period}" for run in seen.resting[:_MOST])
     yield f"Delivered with the record as it was: {names}{more}. Once this is approved, make them again:"
-    yield from (f"  {command_of(run)}" for run in seen.resting[:_MOST])
-
-
-def command_of(run: Run) -> str:
-    """The command that makes a run's report again."""
-    words = [("--as-of", run.parameters.get("as_of")), ("--experiment", run.parameters.get("experiment"))]
-    return " ".join(["runner run", run.pipeline, *(f"{option} {value}" for option, value in words if value)])
+    yield from (f"  {handover.command_of(run)}" for run in seen.resting[:_MOST])

@@ -17,7 +17,7 @@ from runner.screen import screen_for
 from runner.sources import catalog, probing
 from runner.sources.probing import Health
 
-COLUMNS = ("source", "title", "answer", "seconds", "median", "failures", "last down")
+COLUMNS = ("source", "answer", "seconds", "median", "failures", "last down", "title")
 
 
 def probe(project: Project, names: Sequence[str], outside: Outside, now: datetime, *, as_json: bool) -> int:
@@ -36,7 +36,7 @@ def probe(project: Project, names: Sequence[str], outside: Outside, now: datetim
     screen.table([_plain(one) if as_json else _row(one, zone) for one in health], COLUMNS)
     down = [one for one in health if not one.is_up]
     for one in down if not as_json else ():
-        screen.say(f"\n{one.title}: {one.last.message if one.last else ''}")
+        screen.say(f"\n{_said(one)}")
     return 1 if down else 0
 
 
@@ -72,6 +72,12 @@ def _plain(one: Health) -> Mapping[str, Any]:
     }
 
 
+def _said(one: Health) -> str:
+    """What it answered, with its name once."""
+    message = one.last.message if one.last else ""
+    return message if message.startswith(one.title) else f"{one.title}: {message}"
+
+
 def _row(one: Health, zone: ZoneInfo) -> Mapping[str, Any]:
     last = one.last
     return {
@@ -81,5 +87,5 @@ def _row(one: Health, zone: ZoneInfo) -> Mapping[str, Any]:
         "seconds": f"{last.seconds:.2f}" if last else "",
         "median": "" if one.median is None else f"{one.median:.2f}",
         "failures": f"{one.failures} of {one.asked}",
-        "last down": f"{one.down_at.astimezone(zone):%a %d %b %Y %H:%M}" if one.down_at else "never",
+        "last down": f"{one.down_at.astimezone(zone):%d %b %Y %H:%M}" if one.down_at else "never",
     }

@@ -168,4 +168,6 @@ def _row(incident: Incident, project: Project, zone: ZoneInfo) -> dict[str, Any]
 
 
 def _state(incident: Incident) -> str:
-    return incident.state if incident.open else f"over: {incident.outcome}"
+    if not incident.open:
+        return f"over: {incident.outcome}"
+    return "down" if incident.pipeline.startswith(_SOURCE) else incident.state

@@ -99,9 +99,11 @@ def _ours(ledger: Ledger, origin: Origin, zone: ZoneInfo) -> Verdict:
     if not had:
         said = f"not delivered. It is the report of run {run.run} ({_of(run)}), unchanged. {_why(ledger, run)}"
         return Verdict("not delivered", STALE, (said,), run, path)
-    lines = (f"delivered, and unchanged. It is the report of run {run.run} ({_of(run)}).", *_readers(had, zone))
+    readers, of = tuple(_readers(had, zone)), f"It is the report of run {run.run} ({_of(run)})."
+    lines = (f"delivered, and unchanged. {of}", *readers)
     current = ledger.delivered(run.pipeline, run.period)
     if current and (current.version or 1) > (run.version or 1):
+        lines = (f"delivered, unchanged, and restated since. {of}", *readers)
         said = f"Restated since: run {current.run} takes its place, as version {current.version}."
         return Verdict("restated", STALE, (*lines, said), run, path, had, current.run)
     waits = _waiting(ledger, run)
@@ -147,4 +149,4 @@ def _plain(verdict: Verdict, file: Found, path: Path) -> dict[str, Any]:
         {"recipient": item.recipient, "at": item.sent_at and item.sent_at.isoformat(), "state": str(item.state)}
         for item in verdict.deliveries
     ]
-    return row | {"delivered_to": sent, "restated_by": verdict.restated_by}
+    return row | {"delivered_to": sent, "restated_by": verdict.restated_by or None}

@@ -155,6 +155,7 @@ _SHOULD = {
     "int_type": "should be a whole number, such as 17.",
     "bool_type": "should be true or false.",
     "tuple_type": "should be a list: [A, B].",
+    "too_short": "should have at least {min_length}.",
     "model_type": "should hold keys and values, indented below it.",
     "greater_than_equal": "is {input}; write {ge:g} or more.",
     "greater_than": "is {input}; write more than {gt:g}.",
@@ -191,7 +192,8 @@ def _fields_at(model: Any, where: Where) -> tuple[str, ...]:
         elif get_origin(model) is not None:
             model = next((arg for arg in reversed(get_args(model)) if isinstance(arg, type)), None)
     if isinstance(model, type) and issubclass(model, BaseModel):
-        return tuple(name for name in model.model_fields if name != "name" or model is not Pipeline)
+        fields = model.model_fields.items()
+        return tuple(field.alias or name for name, field in fields if name != "name" or model is not Pipeline)
     return ()
 
 

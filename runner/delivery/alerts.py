@@ -58,6 +58,7 @@ class Situation:
     charts: bool = False  # whether the run left any
     dependents: str = ""  # what rests on this report, and by when that was promised
     held: bool = False  # the run is made and proven, and waits for a person, be it in time or late
+    undelivered: bool = False  # the run is made and proven, and does not reach all of its readers
     acknowledged_by: str = ""  # a name
 
 
@@ -215,7 +216,9 @@ def _commands(situation: Situation, by: str) -> Iterable[tuple[str, str]]:
     if situation.run and situation.held:
         yield "Approve, if the figures are right", f'{command} approve {run} --by {who} --because "REASON"'
         yield "Reject, if they are not", f'{command} reject {run} --by {who} --because "REASON"'
-    if situation.as_of:
+    if situation.run and situation.undelivered:  # made anew it would be no nearer to its readers
+        yield "Send it to those who still wait, once the cause is gone", f"{command} deliver {run}"
+    elif situation.as_of:
         experiment = f" --experiment {_quoted(situation.experiment)}" if situation.experiment else ""
         wanted = f"{_quoted(situation.pipeline)} --as-of {_quoted(situation.as_of)}{experiment}"
         yield "Try again, once the cause is gone", f"{command} run {wanted} --again"
@@ -230,17 +233,20 @@ def _quoted(word: str) -> str:
 
 
 def _links(situation: Situation) -> Iterable[tuple[str, str]]:
-    """The run's files. Only a held report has a PDF that was proven; of others at most the charts are fit to go out."""
+    """The run's files. Only a held or undelivered report has a PDF that was proven; of others at most charts."""
     if not situation.folder:
         return
-    yield "Notebook as far as it ran, and everything else of the run", situation.folder
+    proven = situation.held or situation.undelivered
+    notebook = "Notebook" if proven else "Notebook as far as it ran"
+    yield f"{notebook}, and everything else of the run", situation.folder
     to = f"to {_readers(situation)}"
-    if situation.held:
+    if proven:
+        unless = "approving" if situation.held else "sending"
         yield (
-            f"Deliver by hand, if approving fails and an owner agrees: this PDF {to}",
+            f"Deliver by hand, if {unless} fails and an owner agrees: this PDF {to}",
             f"{situation.folder}/{situation.pipeline}.pdf",
         )
-    if situation.charts:
+    if situation.charts and not situation.undelivered:
         yield f"Deliver by hand: what you have checked of these charts, {to}", f"{situation.folder}/charts"
 
 

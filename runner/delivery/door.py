@@ -58,11 +58,11 @@ class Door:
                 maildir.post(sealed.data, self._project.maildir)
                 return Outcome(Kind.TAKEN)
         except DeliveryFailed as error:
-            return Outcome(Kind.DEFERRED, error.what)
+            return Outcome(Kind.DEFERRED, str(error))
         try:
             post = self._opened()
         except DeliveryFailed as error:
-            return Outcome(Kind.DOWN, error.what, lasting=True)
+            return Outcome(Kind.DOWN, str(error), lasting=True)
         return post.post(sealed, ears or Ears())
 
     def _opened(self) -> smtp.Post:

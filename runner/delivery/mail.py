@@ -14,15 +14,17 @@ from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import jinja2
 
 from runner.delivery.headers import POLICY, address
 from runner.document import pictures
 from runner.document.render import environment, theme
-from runner.document.shapes import Block, Chart, Document, Kpis, Listing, Note, Paragraph, Tile, plain
+from runner.document.restated import NAME
+from runner.document.shapes import Block, Chart, Document, Kpis, Listing, Note, Paragraph, Table, Tile, plain
 from runner.document.shipped import TEMPLATES
 from runner.document.texts import line, safe_link
 from runner.errors import DeliveryFailed
@@ -36,6 +38,7 @@ LARGEST_HTML = 100_000
 _MOST_CHARTS = 2
 _MOST_TILES = 9
 _MOST_NOTES = 6
+_MOST_CHANGES = 9
 _LONGEST = 900  # characters of one paragraph
 #: The notes that a reader must not miss, and the word that stands for their colour.
 _WORDS = {"warn": "Please note", "stop": "Stop"}
@@ -232,12 +235,14 @@ def html_of(
                 summary=_summary(document),
                 tiles=_rows(_tiles(document)),
                 notes=_notes(document),
+                changed=_changed(envelope, document),
                 charts=[(cid, charts[cid]) for cid in cids],
                 asks=_asks(envelope, document),
                 attached=_file_name(envelope.report_name),
                 opening=line(envelope.opening),
                 report_at=safe_link(envelope.report_at),
                 unsubscribe=safe_link(envelope.unsubscribe),
+                mailbox=_mailbox(safe_link(envelope.unsubscribe)),
                 colours=theme(templates),
             )
         )
@@ -252,7 +257,8 @@ def text_of(envelope: Envelope, document: Document) -> str:
     """The plain text body: what the HTML says, in lines of at most 72 characters where words allow."""
     meta = document.meta
     title = [meta.title, "=" * min(len(meta.title), _WIDTH), _joined(meta.company, meta.period_text or meta.period)]
-    parts = [_greeting(envelope), fill(line(envelope.opening), _WIDTH), "\n".join(part for part in title if part)]
+    parts = [_greeting(envelope), fill(line(envelope.opening), _WIDTH)]
+    parts += ["\n".join(_change_lines(_changed(envelope, document))), "\n".join(part for part in title if part)]
     parts += [fill(text, _WIDTH) for text in _summary(document)]
     parts += ["\n".join(_tile_lines(_tiles(document)))]
     parts += [fill(f"{_WORDS[note.tone]}: {_sentence(note.title, text)}", _WIDTH) for note, text in _notes(document)]
@@ -275,7 +281,15 @@ def _whereabouts(envelope: Envelope) -> str:
 
 def _farewell(envelope: Envelope) -> str:
     where = safe_link(envelope.unsubscribe)
-    return f"To get this report no more:\n{where.removeprefix('mailto:')}" if where else ""
+    if not where:
+        return ""
+    mailbox = _mailbox(where)
+    return f"To get this report no more, write to:\n{mailbox}" if mailbox else f"To get this report no more:\n{where}"
+
+
+def _mailbox(where: str) -> str:
+    """The mail address of a link, as people write it; empty if it is none."""
+    return unquote(where[len("mailto:") :].partition("?")[0]) if where.lower().startswith("mailto:") else ""
 
 
 def _greeting(envelope: Envelope) -> str:
@@ -305,6 +319,22 @@ def _notes(document: Document) -> list[tuple[Note, str]]:
     """The warnings beside the key figures, each with its words: no figure travels without what limits it."""
     notes = [block for block in _opening(document) if isinstance(block, Note) and block.tone in _WORDS]
     return [(note, _cut(" ".join(_inner(note.blocks)))) for note in notes[:_MOST_NOTES]]
+
+
+def _changed(envelope: Envelope, document: Document) -> list[tuple[str, ...]]:
+    """To one who had another version: the first figures that differ, old beside new, and how many more there are."""
+    if not envelope.opening:
+        return []
+    table = next((block for block in _opening(document) if isinstance(block, Table) and block.name == NAME), None)
+    rows = [tuple(map(_cut, row)) for row in table.texts] if table else []
+    more = len(rows) - _MOST_CHANGES
+    return [*rows[:_MOST_CHANGES], *([(f"and {more} more, in the report", "", "")] if more > 0 else [])]
+
+
+def _change_lines(changed: list[tuple[str, ...]]) -> Iterator[str]:
+    for label, before, now in changed:
+        said = f"{label}: was {before}, is {now}" if now else label
+        yield fill(said, _WIDTH, initial_indent="  ", subsequent_indent=" " * 6)
 
 
 def _inner(blocks: Sequence[Block]) -> Iterator[str]:
@@ -337,7 +367,9 @@ def _tile_lines(tiles: list[Tile]) -> Iterator[str]:
     label = min(max((len(tile.label) for tile in tiles), default=0), 34)
     text = max((len(tile.text) for tile in tiles), default=0)
     for tile in tiles:
-        beside = f"  {tile.label:<{label}}  {tile.text:>{min(text, 16)}}"
+        *above, last = wrap(tile.label, 34) or [""]
+        yield from (f"  {part}" for part in above)
+        beside = f"  {last:<{label}}  {tile.text:>{min(text, 16)}}"
         more = _joined(tile.change, tile.note)
         if not more or len(beside) + 3 + len(more) <= _WIDTH:
             yield f"{beside}   {more}".rstrip()

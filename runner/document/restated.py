@@ -8,7 +8,7 @@ from typing import Any
 from runner.document.shapes import Block, Column, Heading, Kpis, Note, Paragraph, Table, Text
 from runner.document.texts import line
 
-_COLUMNS = (Column("Figure"), Column("Before", "right"), Column("Now", "right"))
+_COLUMNS = (Column("Figure"), Column("Earlier report", "right"), Column("This report", "right"))
 #: Files of tables are named after this.
 NAME = "restatement"
 
@@ -43,7 +43,7 @@ def _note(day: str, count: int) -> Note:
 
 def _table(changes: Sequence[Mapping[str, Any]]) -> Table:
     rows = tuple(tuple((Text(_shown(change, key)),) for key in ("label", "before", "now")) for change in changes)
-    return Table(_COLUMNS, rows, name=NAME, caption="What has changed", header_column=True)
+    return Table(_COLUMNS, rows, name=NAME, caption="The figures that differ", header_column=True)
 
 
 def _shown(change: Mapping[str, Any], key: str) -> str:

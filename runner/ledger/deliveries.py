@@ -158,8 +158,12 @@ def reopen(tx: sa.Connection, version: Version, *, sandbox: bool) -> None:
 
 def earlier(tx: sa.Connection, version: Version) -> tuple[tuple[int, Delivery], ...]:
     """All that was owed of the versions before, each with its version's number, newest first."""
-    query = sa.select(_deliveries).where(_deliveries.c.pipeline == version.pipeline)
-    query = query.where(_deliveries.c.period == version.period, _deliveries.c.version < version.number)
+    return tuple(item for item in every(tx, version.pipeline, version.period) if item[0] < version.number)
+
+
+def every(tx: sa.Connection, pipeline: str, period: str) -> tuple[tuple[int, Delivery], ...]:
+    """All that was owed of any version, each with its version's number, newest first."""
+    query = sa.select(_deliveries).where(_deliveries.c.pipeline == pipeline, _deliveries.c.period == period)
     rows = tx.execute(query.order_by(_deliveries.c.version.desc(), _deliveries.c.recipient))
     return tuple((row.version, _delivery(row)) for row in rows)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from runner.errors import UsageError
-from runner.ledger.deliveries import Delivery, State, _delivery
+from runner.ledger.deliveries import CLOSED, Delivery, State, _delivery
 from runner.ledger.reports import Result, Run, _changed_row, _insert, _known, _new_records, _owe, _run, record_rows
 from runner.ledger.tables import artifacts, claims, deliveries, records, runs
 from runner.model import Decision, Status
@@ -103,6 +103,21 @@ def got(tx: sa.Connection, run: Run) -> tuple[Delivery, ...]:
 def mark(tx: sa.Connection, run: Run) -> None:
     """Write a run as it is now."""
     tx.execute(runs.update().where(runs.c.run == run.run).values(**_changed_row(run)))
+
+
+def unsent(tx: sa.Connection, now: datetime, most: int) -> tuple[tuple[Run, bool], ...]:
+    """Ready runs of which a message is due, and whether it was begun before.
+
+    Its wait is over, its holder's lease has run out, or nobody began it. Not one that was tried `most` times, or that
+    waits for a person.
+    """
+    own = sa.and_(*(deliveries.c[name] == runs.c[name] for name in ("pipeline", "period", "version", "run")))
+    open_ = sa.and_(deliveries.c.sent_at.is_(None), deliveries.c.state.not_in(CLOSED), deliveries.c.attempts < most)
+    new = sa.and_(deliveries.c.attempts == 0, deliveries.c.holder.is_(None))
+    begun = sa.or_(deliveries.c.next_try_at <= now, deliveries.c.lease_until <= now)
+    waiting = sa.select(runs, sa.exists().where(own, open_, begun).label("begun"))
+    waiting = waiting.where(runs.c.status == Status.READY, sa.exists().where(own, open_, sa.or_(begun, new)))
+    return tuple((_run(row), bool(row.begun)) for row in tx.execute(waiting))
 
 
 def is_rejected(run: Run) -> bool:

@@ -68,9 +68,9 @@ def probed(tx: sa.Connection, probe: Probe) -> None:
     tx.execute(_probes.insert().values(**{**vars(probe), "trouble": trouble}))
 
 
-def probes(tx: sa.Connection, source: str, most: int = 100) -> tuple[Probe, ...]:
-    """How a source answered, newest first."""
-    query = sa.select(_probes).where(_probes.c.source == source)
+def probes(tx: sa.Connection, source: str, most: int = 100, upto: datetime | None = None) -> tuple[Probe, ...]:
+    """How a source answered up to an instant, newest first."""
+    query = _upto(sa.select(_probes).where(_probes.c.source == source), upto)
     rows = tx.execute(query.order_by(_probes.c.at.desc(), _probes.c.id.desc()).limit(most))
     return tuple(map(_probe, rows))
 
@@ -79,9 +79,13 @@ def _probe(row: Any) -> Probe:
     return Probe(row.source, row.at, row.seconds, row.trouble and Trouble(row.trouble), row.message, row.by)
 
 
-def met(tx: sa.Connection, source: str) -> Probe | None:
-    """The newest answer that a run had of a source."""
-    query = sa.select(_probes).where(_probes.c.source == source, _probes.c.by != Probe.by)
+def _upto(query: sa.Select[Any], upto: datetime | None) -> sa.Select[Any]:
+    return query if upto is None else query.where(_probes.c.at <= upto)
+
+
+def met(tx: sa.Connection, source: str, upto: datetime | None = None) -> Probe | None:
+    """The newest answer that a run had of a source up to an instant."""
+    query = _upto(sa.select(_probes).where(_probes.c.source == source, _probes.c.by != Probe.by), upto)
     row = tx.execute(query.order_by(_probes.c.at.desc(), _probes.c.id.desc()).limit(1)).first()
     return _probe(row) if row else None
 

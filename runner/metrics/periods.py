@@ -55,6 +55,11 @@ def year_to_date(as_of: date) -> Span:
     return Span(as_of.replace(month=1, day=1), as_of)
 
 
+def so_far(name: str, span: Span, begins: date) -> str:
+    """What readers call a span to date: `year to date`; `year from 13 Sep on` where the data begin in its midst."""
+    return f"{name} to date" if begins <= span.first else f"{name} from {begins.day} {begins:%b} on"
+
+
 def week_before(as_of: date) -> Span:
     """The last whole week, Monday to Sunday, that had ended by the start of the day `as_of`."""
     monday = as_of - timedelta(days=as_of.weekday() + 7)

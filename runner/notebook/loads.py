@@ -69,6 +69,13 @@ def of(connection: duckdb.DuckDBPyConnection, schema: str) -> tuple[Load, ...]:
     return tuple(replace(load, loaded_at=load.loaded_at.replace(tzinfo=UTC)) for load in found)
 
 
+def begins_anew(connection: duckdb.DuckDBPyConnection, table: str, by: str | None) -> bool:
+    """Forget the loads of a table by another column of days than `by`, or whole; whether there were any."""
+    connection.execute(CREATE)
+    gone = f'DELETE FROM {TABLE} WHERE "table" = ? AND "by" IS DISTINCT FROM ? RETURNING 1'
+    return bool(connection.execute(gone, [table, by]).fetchall())
+
+
 def note(connection: duckdb.DuckDBPyConnection, found: Sequence[Load]) -> None:
     """Put loads into the database of a connection, in place of those of the same table and day."""
     connection.execute(CREATE)

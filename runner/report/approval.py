@@ -41,7 +41,8 @@ class Approval:
 class Outlook:
     """What is decided upon: the doubts, and what a release would change of what is out already.
 
-    `resting` are delivered reports made with records that would be replaced.
+    `resting` are delivered reports made with records that would be replaced. Of those who hear nothing of a
+    restatement `gone` had a version before and are on no list any more, and `joined` are on one and were owed none.
     """
 
     run: Run
@@ -51,6 +52,8 @@ class Outlook:
     restates: Restates | None = None
     replaced: tuple[Replaced, ...] = ()
     resting: tuple[Run, ...] = ()
+    gone: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
 
     @property
     def doubts(self) -> tuple[Finding, ...]:
@@ -78,14 +81,18 @@ def outlook(run: Run, ctx: Ctx) -> Outlook:
     with ctx.ledger.read() as tx:
         replaced = finished.replaced(tx, run.pipeline, records)
     names = [pipeline.name for pipeline in ctx.project.resting_on(run.pipeline)] if replaced else []
+    restates = restatement.restates(ctx.ledger, ctx.ledger.delivered(run.pipeline, run.period), figures)
+    gone, joined = handover.unreached(ctx.project, ctx.ledger, run) if restates else ((), ())
     return Outlook(
         run,
         ctx.ledger.findings(run.run),
         seal.figures_digest(figures),
         records,
-        restatement.restates(ctx.ledger, ctx.ledger.delivered(run.pipeline, run.period), figures),
+        restates,
         replaced,
         restatement.resting(ctx.ledger, replaced, names),
+        gone,
+        joined,
     )
 
 
@@ -154,6 +161,7 @@ def _note(tx: sa.Connection, what: str, seen: Outlook, approval: Approval) -> No
     details |= {"changes": [vars(change) for change in seen.restates.changes] if seen.restates else []}
     details |= {"records": [record.as_dict() for record in seen.replaced]}
     details |= {"resting": [other.run for other in seen.resting]}
+    details |= {"gone": list(seen.gone), "joined": list(seen.joined)}
     journal.act(tx, journal.Act(approval.at, approval.who, what, details))
     incident = incidents.opened(tx).get((run.pipeline, run.period))
     if incident is not None:

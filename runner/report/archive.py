@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,15 @@ _MARK = b"\xef\xbb\xbf"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _FIGURES = (Column("Figure"), Column("Shown", "right"), Column("Value", "right"), Column("Unit"))
+#: The report itself, by the ends of its files.
+_PAGES = {".pdf": "the report", ".html": "the report as a web page"}
+#: What a reader finds beside the report: files and folders by the beginning of their paths.
+_FOLDERS = {
+    "figures.csv": "its figures, to be opened as a spreadsheet",
+    "tables/": "its tables, to be opened as spreadsheets",
+    "charts/": "its charts as pictures",
+}
+_COLUMN = 28
 _UNPROVEN = (
     "UNPROVEN. NOT TO BE PASSED ON.\n\n"
     "The report could not be finished, and nobody has proven what is in here. It is for the engineer who\n"
@@ -151,5 +160,17 @@ def _safe(text: str) -> str:
 def _readme(about: str, members: Mapping[str, bytes]) -> str:
     """What this is, a line for each file as `sha256sum --check` reads it, and whom to ask whether it still holds."""
     hashes = "".join(f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in members.items())
-    asks = "Whether the PDF or the HTML page is the one that was sent, and still holds, its senders can say:"
-    return f"{about}What is in here, by its SHA-256:\n\n{hashes}\n{asks}\nrunner verify FILE\n"
+    found = "".join(f"{name:<{_COLUMN}}{what}\n" for name, what in _contents(members))
+    asks = "Whether the PDF or the web page is the one that was sent, and still holds, its senders can say:"
+    asked = f"{asks}\nrunner verify FILE\n\n" if any(path.endswith(".pdf") for path in members) else ""
+    sums = f"Every file with its SHA-256, which tells a changed one:\n\n{hashes}"
+    return f"{about}{found}\n{asked}{sums}"
+
+
+def _contents(members: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """What a reader finds where, in words."""
+    for ending, what in _PAGES.items():
+        yield from ((path, what) for path in members if path.endswith(ending) and "/" not in path)
+    for folder, what in _FOLDERS.items():
+        if any(path.startswith(folder) for path in members):
+            yield folder, what

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.config import Project
 from runner.errors import Trouble, UsageError
 from runner.ledger import Delivery, Run, deadlines, finished, incidents, journal, version_of
 from runner.ledger import deliveries as book
@@ -72,7 +73,7 @@ def give(run: Run, giving: Giving, ctx: Ctx, keep: Callable[[Archive], None]) ->
             # A restatement goes by itself to those who had the report it restates; to others only if they are named.
             if delivery.recipient in recipients or not book.is_new_to(tx, version_of(run), delivery.recipient):
                 book.owe(tx, version_of(run), run.run, delivery)
-        given = Given(packed, recipients, _met(tx, run, recipients, giving.at))
+        given = Given(packed, recipients, _met(tx, run, recipients, giving.at, ctx.project))
         _note(tx, run, given, giving)
         if not any(_waits(item) for item in book.of(tx, version_of(run))):
             done = replace(run, status=Status.DELIVERED, trouble=None)
@@ -82,11 +83,11 @@ def give(run: Run, giving: Giving, ctx: Ctx, keep: Callable[[Archive], None]) ->
     return given
 
 
-def _met(tx: sa.Connection, run: Run, recipients: tuple[str, ...], at: datetime) -> tuple[str, ...]:
+def _met(tx: sa.Connection, run: Run, recipients: tuple[str, ...], at: datetime, project: Project) -> tuple[str, ...]:
     """Note that these have a version; those of them who were still waiting for it. Raises UsageError."""
     met = [item for item in book.of(tx, version_of(run)) if item.recipient in recipients and _waits(item)]
     for item in met:
-        if item.holder and item.lease_until and at < item.lease_until:
+        if not handover.is_free(project, item, at):
             raise UsageError(f"The message to {item.recipient} is being sent at this moment.", "Wait a minute.")
         book.by_hand(tx, version_of(run), item.recipient, at)
     return tuple(item.recipient for item in met)

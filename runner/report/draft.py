@@ -80,6 +80,7 @@ class Made:
     folder: Path | None = None
     fresh: bool = True  # False: an earlier run was good enough
     sent: int = 0
+    by_mail: bool = False  # a mail server took what was sent; else it lies in the maildir
     exit_code: int = 0
     passing: bool = False  # what kept it from being made may pass by itself
 

@@ -93,6 +93,17 @@ def owed(project: Project, run: Run) -> tuple[Delivery, ...]:
     return tuple(Delivery(reader.email, message_id(project, run, reader.email)) for reader in readers)
 
 
+def unreached(project: Project, ledger: Ledger, run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Who hears nothing of a restatement: who had a version and is on no list any more, who is on one and had none."""
+    listed = {reader.email.lower(): reader.email for reader in project.readers(project.pipeline(run.pipeline))}
+    with ledger.read() as tx:
+        before = book.earlier(tx, version_of(run))
+    had = book.had(before, sandbox=project.settings.mail.sandbox is not None)
+    owed_before = {item.recipient.lower() for _, item in before}
+    gone = (address for address in had if address not in listed)
+    return tuple(gone), tuple(listed[address] for address in listed if address not in owed_before)
+
+
 def owe_again(project: Project, ledger: Ledger, run: Run) -> None:
     """A person wants a run handed over: everyone on the list is owed it, also who was refused or joined it since."""
     ledger.owe(run, owed(project, run))
@@ -125,14 +136,14 @@ def _withdraw(desk: Desk, run: Run) -> None:
     listed = {reader.email.lower() for reader in desk.project.readers(desk.project.pipelines[run.pipeline])}
     gone = [item for item in _of(desk, run) if (item.open or item.refused) and item.recipient.lower() not in listed]
     for item in gone:
-        if _is_free(desk, item):
+        if is_free(desk.project, item, desk.now()):
             with desk.ledger.write() as tx:
                 book.withdraw(tx, version_of(run), item)
 
 
-def _is_free(desk: Desk, item: Delivery) -> bool:
+def is_free(project: Project, item: Delivery, now: datetime) -> bool:
     """Whether nobody is at a message who may still send it."""
-    return book.is_free(item, desk.now(), _lease(desk.project)) or is_gone(item.holder or "")
+    return book.is_free(item, now, _lease(project)) or is_gone(item.holder or "")
 
 
 def _of(desk: Desk, run: Run) -> tuple[Delivery, ...]:
@@ -141,7 +152,10 @@ def _of(desk: Desk, run: Run) -> tuple[Delivery, ...]:
 
 def _listed(missed: Iterable[Delivery]) -> str:
     refused_first = sorted(missed, key=lambda item: (not item.refused, item.recipient))
-    said = "; ".join(f"{item.recipient}: {(item.error or 'it was not tried').rstrip('.')}" for item in refused_first)
+    names: dict[str, list[str]] = {}  # what is the same for several is said once
+    for item in refused_first:
+        names.setdefault((item.error or "it was not tried").rstrip("."), []).append(item.recipient)
+    said = "; ".join(f"{', '.join(several)}: {error}" for error, several in names.items())
     return f"Not every message could be written: {said}."
 
 
@@ -176,16 +190,15 @@ def _report(desk: Desk, run: Run, folder: Path) -> _Report:
     if report is None or not is_intact(desk.ledger, run, folder):
         raise DeliveryFailed(
             f"The files of run {run.run} are not those that were proven, so nothing was sent.",
-            f"Make it again: {_again(run)}. Never send changed files.",
+            f"Make it again: {command_of(run)} --again. Never send changed files.",
         )
     return report
 
 
-def _again(run: Run) -> str:
-    """The command that makes a run's report again, from scratch."""
-    given = [("--as-of", run.parameters.get("as_of")), ("--experiment", run.parameters.get("experiment"))]
-    words = [word for option, value in given if value is not None for word in (option, str(value))]
-    return " ".join(["runner run", run.pipeline, *words, "--again"])
+def command_of(run: Run) -> str:
+    """The command that makes a run's report again."""
+    words = [("--as-of", run.parameters.get("as_of")), ("--experiment", run.parameters.get("experiment"))]
+    return " ".join(["runner run", run.pipeline, *(f"{option} {value}" for option, value in words if value)])
 
 
 # One message.
@@ -227,7 +240,7 @@ def _hand_out(desk: Desk, report: _Report, owing: Iterable[Delivery]) -> int:
 def _try(this: _Round, item: Delivery, reader: Person) -> bool:
     """Hand over one message; whether it went out. One reader's trouble never keeps the report from the others."""
     desk, version = this.desk, version_of(this.run)
-    if not _is_free(desk, item):
+    if not is_free(desk.project, item, desk.now()):
         return False
     desk.step(item.recipient, "claiming")
     mine = replace(item, holder=this.holder, attempts=item.attempts + 1)
@@ -241,7 +254,7 @@ def _try(this: _Round, item: Delivery, reader: Person) -> bool:
     except _Overtaken:
         return False
     except Exception as error:  # noqa: BLE001 - whatever it is, the others get their message
-        what = error.what if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
         _note(desk, version, mine, Trouble(what))
         return False
     return _noted(this, mine, outcome)

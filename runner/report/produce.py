@@ -68,7 +68,8 @@ def produce(job: Job, ctx: Ctx) -> Made:
     plan = check(job, ctx.project)
     if not is_wanted(ctx.project, job.pipeline):
         return _produce(plan, ctx)
-    with supplied(wish_for(ctx.project, job.pipeline, day_of(job.as_of)), _supplier(job, ctx)) as found:
+    wish = wish_for(ctx.project, job.pipeline, day_of(job.as_of), anew=job.again)
+    with supplied(wish, _supplier(job, ctx)) as found:
         return _produce(replace(plan, supply=found), ctx)
 
 
@@ -407,6 +408,8 @@ def resume(name: str, job: Job, ctx: Ctx) -> Made:
     Raises as `produce` does, and Taken.
     """
     run = ctx.ledger.run(name)
+    if run is not None and run.status is Status.DELIVERED:  # by a person, in the meantime
+        return replace(Made.of(run, ctx), fresh=False)
     if run is None or run.status is not Status.READY:
         return produce(job, ctx)
     if not handover.is_intact(ctx.ledger, run, shelf.place(ctx.project, run)):

@@ -35,10 +35,22 @@ def hand_over(run: Run, ctx: Ctx, message: str = "") -> Made:
     kept = carrier.message if carrier.status is Status.DELIVERED else message
     done = replace(carrier, status=Status.DELIVERED, trouble=None, message=kept)
     ctx.ledger.mark(done)
+    by_mail = ctx.project.settings.mail.server is not None
     if carrier.run == run.run:
-        return replace(Made.of(done, ctx), sent=sent)
-    said = f"Its figures equal those of run {carrier.run}, which readers have; it was not sent."
-    return replace(Made.of(run, ctx), sent=sent, message=said)
+        return replace(Made.of(done, ctx), sent=sent, by_mail=by_mail)
+    said, remedy = _not_sent(run, carrier)
+    return replace(Made.of(run, ctx), sent=sent, by_mail=by_mail, message=said, remedy=remedy)
+
+
+def _not_sent(run: Run, carrier: Run) -> tuple[str, str]:
+    """Why a run's own files go to nobody, and what a person may do about it."""
+    mine, theirs = run.version or 1, carrier.version or 1
+    if theirs == mine:
+        return f"Its figures equal those of run {carrier.run}, which readers have; it was not sent.", ""
+    if theirs > mine:
+        return f"It has been restated since, by run {carrier.run}; it was not sent.", "Hand out that one."
+    said = f"It restates run {carrier.run}, and no reader on the lists had that one; it was not sent."
+    return said, f"To send it to them all the same: runner deliver {run.run}"
 
 
 def _carrier(run: Run, ctx: Ctx) -> Run:

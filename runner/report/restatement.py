@@ -26,7 +26,7 @@ class Change:
     @property
     def sentence(self) -> str:
         """The change in a few words."""
-        return f"{self.name} was {self.before or 'not there'}, is {self.now or 'gone'}"
+        return f"{self.label} ({self.before or 'not there'} before, {self.now or 'gone'} now)"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.document.texts import line
 from runner.errors import UsageError
 from runner.ledger import Ledger, Run, finished
 from runner.model import Figure, Status
@@ -73,15 +74,15 @@ def figures_digest(figures: Iterable[Figure]) -> str:
 
 def found_in(path: Path) -> Found:
     """A file, looked at within bounds. Raises UsageError when it is none or cannot be read."""
-    if not path.is_file():  # no folder, and no pipe or device that never ends
-        raise UsageError(f"There is no file {path}.", "Name a PDF or HTML file.")
     try:
+        if not path.is_file():  # no folder, and no pipe or device that never ends
+            raise UsageError(f"There is no file {line(path)}.", "Name a PDF or HTML file.")
         if path.stat().st_size > LARGEST:
             return Found("", path.stat().st_size)
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Name a file that you may read.") from error
+        raise UsageError(f"{line(path)} cannot be read: {error.strerror}.", "Name a file that you may read.") from error
     return Found(hashlib.sha256(data).hexdigest(), len(data), seals_in(data))
 
 

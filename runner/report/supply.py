@@ -41,13 +41,15 @@ _REMEDY = "Look at `runner probe`, or raise fetch_limit in config/settings.yml."
 class Wish:
     """What is to be there: tables, and the days that a report is about, both included.
 
-    `under_way`: the last day may not be over yet, and what should be there by now is enough.
+    `under_way`: the last day may not be over yet, and what should be there by now is enough. `anew`: a person asks, and
+    the days that may have been corrected are read again, whatever is there already.
     """
 
     tables: tuple[str, ...]
     first: date
     last: date
     under_way: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,13 @@ def is_wanted(project: Project, pipeline: Pipeline) -> bool:
     return WAREHOUSE in pipeline.sources and bool(project.sources.fetched)
 
 
-def wish_for(project: Project, pipeline: Pipeline, as_of: date) -> Wish:
+def wish_for(project: Project, pipeline: Pipeline, as_of: date, *, anew: bool = False) -> Wish:
     """What the report of a day needs: the day itself, of a week its seven; every table that is fetched."""
     tables = tuple(project.sources.fetched)
     if pipeline.period == "week":
         last = as_of - timedelta(days=as_of.isoweekday())
-        return Wish(tables, last - timedelta(days=6), last)
-    return Wish(tables, as_of, as_of, under_way=pipeline.period == "experiment")
+        return Wish(tables, last - timedelta(days=6), last, anew=anew)
+    return Wish(tables, as_of, as_of, under_way=pipeline.period == "experiment", anew=anew)
 
 
 @contextmanager
@@ -155,7 +157,7 @@ def _request(wish: Wish, supplier: Supplier, times: tuple[float, float]) -> dict
     """The order as the child reads it; the clock that counts since the machine began is one for all processes."""
     days = {"first": wish.first.isoformat(), "last": wish.last.isoformat(), "now": supplier.now().isoformat()}
     named = {"folder": str(supplier.project.folder), "tables": list(wish.tables), "under_way": wish.under_way}
-    return {**named, **days, "since": times[0], "until": times[1]}
+    return {**named, **days, "anew": wish.anew, "since": times[0], "until": times[1]}
 
 
 @contextmanager
@@ -167,7 +169,7 @@ def _child(supplier: Supplier) -> Iterator[subprocess.Popen[bytes]]:
     withheld = variables(project.secrets) - variables(project.sources.secrets)
     env = {name: value for name, value in (supplier.env or os.environ).items() if name not in withheld}
     process = subprocess.Popen(
-        [sys.executable, "-m", "runner.sources"],
+        [sys.executable, "-P", "-m", "runner.sources"],  # what lies in the project is no library
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # what a library writes there may hold an address with its password

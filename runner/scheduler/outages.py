@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from runner.config import WAREHOUSE, Pipeline, Project
+from runner.config import WAREHOUSE, Pipeline, Project, Sources
 from runner.delivery import alerts
 from runner.delivery.alerts import Outage
 from runner.delivery.messages import Message
@@ -24,6 +24,7 @@ from runner.ledger.sources import Probe
 from runner.plan.calendar import clock, local_day
 from runner.plan.incidents import Incident, Kind, Notice, Sighting, State, Watch, advance, opened
 from runner.plan.oncall import Rota
+from runner.plan.runbooks import COMMON
 from runner.scheduler import letters, roster
 from runner.scheduler.errands import Outside
 from runner.scheduler.office import Office
@@ -140,13 +141,16 @@ class _Seen:
 def _seen(tx: sa.Connection, office: Office, now: datetime) -> _Seen:
     names = names_of(office.project)
     open_ = {key[0].removeprefix(PREFIX): one for key, one in incidents.opened(tx).items() if key[0].startswith(PREFIX)}
-    answers = {name: _answers(tx, name) for name in names}
+    answers = {name: _answers(tx, name, now + EVERY) for name in names}
     return _Seen(answers, open_, need(tx, office.project, now) if names else None)
 
 
-def _answers(tx: sa.Connection, name: str) -> tuple[Probe, ...]:
-    """The two newest answers of a source, and the newest that a run had, newest first."""
-    newest, met = past.probes(tx, name, 2), past.met(tx, name)
+def _answers(tx: sa.Connection, name: str, upto: datetime) -> tuple[Probe, ...]:
+    """The two newest answers of a source, and the newest that a run had, newest first.
+
+    What was noted while the clock had run ahead, beyond `upto`, is not believed: it would hide all that is heard now.
+    """
+    newest, met = past.probes(tx, name, 2, upto), past.met(tx, name, upto)
     return newest if met is None or met in newest else (*newest, met)
 
 
@@ -250,9 +254,8 @@ def _pipeline(office: Office, look_: _Look) -> Pipeline:
 
 def _outage(office: Office, look_: _Look, incident: Incident) -> Outage:
     pipeline, sources = _pipeline(office, look_), office.project.sources
-    section = office.library.answer(pipeline.name, str(look_.trouble), str(Trouble.SOURCE_UNAVAILABLE))
-    behind = [n for table in sources.fetched.values() if look_.name in table.from_ for n in table.from_]
-    others = [sources.sources[name].title for name in dict.fromkeys(behind) if name != look_.name]
+    # A pipeline's own runbook answers for its runs; that a source is away is no run's, and often nothing is late yet.
+    section = office.library.answer(COMMON, str(look_.trouble), str(Trouble.SOURCE_UNAVAILABLE))
     reports = "; ".join(f"{one.title}, promised {one.deadline}" for one in resting(office.project))
     return Outage(
         incident=incident.number,
@@ -264,13 +267,25 @@ def _outage(office: Office, look_: _Look, incident: Incident) -> Outage:
         now=look_.now,
         zone=office.zone,
         reports=reports,
-        instead=", ".join(others),
+        instead=_instead(look_, sources),
         runbook_title=section.title,
         runbook=filled(section.text, _words(look_, pipeline, incident)),
         command=office.command,
         drill=office.drill,
         acknowledged_by=letters.name_of(office.project, incident.acknowledged_by),
     )
+
+
+def _instead(look_: _Look, sources: Sources) -> str:
+    """Who serves in place of a source, and of which tables nobody does; empty where no other source has its tables."""
+    tables = {name: table.from_ for name, table in sources.fetched.items() if look_.name in table.from_}
+    behind = [name for name in dict.fromkeys(name for all_ in tables.values() for name in all_) if name != look_.name]
+    up = {name for name in behind if probing.down(look_.seen.answers.get(name, ()), look_.now) is None}
+    bare = [table for table, all_ in tables.items() if not up.intersection(all_)]
+    titles = ", ".join(sources.sources[name].title for name in behind if not up or name in up)
+    if not up:
+        return f"Nothing: down as well: {titles}." if behind else ""
+    return f"{titles}; nothing of {', '.join(bare)}" if bare else titles
 
 
 def _words(look_: _Look, pipeline: Pipeline, incident: Incident) -> dict[str, str]:

@@ -23,6 +23,7 @@ from runner.ledger import sources as past
 from runner.ledger.duties import Done, Task
 from runner.ledger.journal import Claim
 from runner.model import Finding, Level
+from runner.plan.runbooks import COMMON
 from runner.scheduler import letters, outages, roster
 from runner.scheduler.errands import Back, Outside
 from runner.scheduler.office import Office
@@ -223,10 +224,12 @@ def _found(office: Office, task: Task, duty: Duty, audited: Audited) -> alerts.F
     worst = sorted(audited.found, key=lambda one: one.level is not Level.STOP)
     trouble = next((one.trouble for one in worst if one.trouble), None)
     pipelines = [pipeline.name for pipeline in outages.resting(office.project)] or list(office.project.pipelines)
-    section = office.library.answer(pipelines[0], str(trouble)) if trouble and pipelines else None
-    lines = [one.message for one in worst[:_SHOWN]]
-    if len(worst) > _SHOWN:
-        lines.append(f"{len(worst) - _SHOWN} more, in findings.txt.")
+    # The common runbook, for a pipeline's own answers for its runs, and no run found this.
+    section = office.library.answer(COMMON, str(trouble)) if trouble and pipelines else None
+    said = list(dict.fromkeys(one.message for one in worst))  # a source that is away is found for each of its tables
+    lines = said[:_SHOWN]
+    if len(said) > _SHOWN:
+        lines.append(f"{len(said) - _SHOWN} more, in findings.txt.")
     place = folder_of(office.project, task).relative_to(office.project.folder).as_posix()
     steps = filled(_without_incident(section.text), {"PIPELINE": pipelines[0]}) if section else duty.how
     return alerts.Found(
@@ -254,7 +257,8 @@ def owner(tx: sa.Connection, project: Project, duty: Duty, now: datetime) -> str
 def known(office: Office, task: Task, who: str, now: datetime) -> alerts.Task:
     """What a message says of a duty."""
     duty, engineers = office.project.duties[task.due.duty], office.project.people.engineers
-    done = f"{office.command} done {task.due.duty} {task.due.period} --by NAME --evidence TEXT"
+    by = who if who in engineers else "NAME"
+    done = f'{office.command} done {task.due.duty} {task.due.period} --by {by} --evidence "TEXT"'
     name = engineers[who].name if who in engineers else "whoever is on call"
     commands = (("Record that it is done, with what shows it", done),)
     return alerts.Task(duty.title, task.due.due_at, now, office.zone, name, duty.how, commands)

@@ -10,12 +10,12 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from runner.config import Pipeline
+from runner.config import Person, Pipeline
 from runner.delivery import alerts
 from runner.delivery.alerts import Situation
 from runner.delivery.messages import Message
 from runner.errors import Trouble
-from runner.ledger import deadlines, incidents, last_delivered, outbox
+from runner.ledger import deadlines, deliveries, incidents, last_delivered, outbox
 from runner.ledger.deadlines import Owed
 from runner.ledger.incidents import Overtaken
 from runner.ledger.outbox import Letter
@@ -121,7 +121,7 @@ def _keep(tx: sa.Connection, office: Office, change: Change, owed: Owed, seen: _
     before = change.incident
     incident = incidents.keep(tx, before, change.events, seen.now)
     situation = _situation(tx, office, incident, owed, seen)
-    owing = [letter for notice in change.notices for letter in _letters(office, incident, notice, situation)]
+    owing = [letter for notice in change.notices for letter in _letters(tx, office, incident, notice, situation)]
     outbox.owe(tx, owing)
     return incident
 
@@ -161,6 +161,7 @@ def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed
         command=office.command,
         drill=office.drill,
         held=owed.outcome == "held" and owed.holder is None,
+        undelivered=owed.trouble == str(Trouble.DELIVERY_FAILED) and owed.holder is None,
         acknowledged_by=letters.name_of(office.project, incident.acknowledged_by),
     )
 
@@ -231,7 +232,9 @@ def _attempts(office: Office, owed: Owed, now: datetime) -> str:
 # Who gets which words.
 
 
-def _letters(office: Office, incident: Incident, notice: Notice, situation: Situation) -> Iterable[Letter]:
+def _letters(
+    tx: sa.Connection, office: Office, incident: Incident, notice: Notice, situation: Situation
+) -> Iterable[Letter]:
     about = letters.about(letters.Key(incident, notice, situation.now))
     if notice.person is not None:
         yield from letters.to_engineer(
@@ -239,8 +242,16 @@ def _letters(office: Office, incident: Incident, notice: Notice, situation: Situ
         )
     elif not office.drill:  # a drill can never reach a reader
         message = _for_readers(office, notice, situation)
-        for reader in office.project.readers(office.project.pipelines[incident.pipeline]):
+        for reader in _without_it(tx, office, incident):
             yield letters.plain(office.project, about, letters.Addressee(reader.email, reader, "mail"), message)
+
+
+def _without_it(tx: sa.Connection, office: Office, incident: Incident) -> Iterable[Person]:
+    """The readers who have no version of a report: nobody who holds it in hand hears that it is late."""
+    owed = deliveries.every(tx, incident.pipeline, incident.period)
+    had = deliveries.had(owed, sandbox=office.project.settings.mail.sandbox is not None)
+    readers = office.project.readers(office.project.pipelines[incident.pipeline])
+    return (reader for reader in readers if reader.email.lower() not in had)
 
 
 def _for_readers(office: Office, notice: Notice, situation: Situation) -> Message:

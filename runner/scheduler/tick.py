@@ -41,6 +41,7 @@ def tick(office: Office, now: datetime) -> Look:
 
     A step that fails does not keep the others from being done; the first error is raised at the end.
     """
+    _put_back(office, now)
     steps = _Steps(office, now)
     planned = steps.take(planning.plan, 0)
     ended: tuple[Done, ...] = steps.take(work.collect, ())
@@ -56,6 +57,14 @@ def tick(office: Office, now: datetime) -> Look:
     with office.ledger.write() as tx:
         journal.set_mark(tx, WATERMARK, Mark(now))
     return Look(now, planned, started, len(ended), told, sent)
+
+
+def _put_back(office: Office, now: datetime) -> None:
+    """Where the clock was put back, look at everything again: it was left until an instant that is far off now."""
+    if now < office.notes.get("ticked", now):
+        for key in [key for key in office.notes if key.startswith("look at ")]:
+            del office.notes[key]
+    office.notes["ticked"] = now
 
 
 class _Steps:

@@ -7,12 +7,13 @@ scheduler that died is followed by another once its lease has run out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from runner.config import Pipeline
-from runner.ledger import Delivery, Run, deadlines, ended_by_now, incidents
+from runner.ledger import Delivery, Run, deadlines, ended_by_now, finished, incidents
 from runner.ledger.deadlines import Ending, Owed
 from runner.ledger.deadlines import State as Owing
 from runner.model import Status
@@ -28,6 +29,8 @@ _MADE = frozenset({Status.READY, Status.DELIVERED})
 
 #: Messages are tried again for so long after the deadline, and then this often.
 PATIENCE, SELDOM = timedelta(days=1), timedelta(hours=1)
+#: So often at most a message is tried whose report's deadline is met already: for about a day.
+TRIES = 100
 
 #: How long after meeting another runner at the same report it is looked at again.
 ELSEWHERE = timedelta(minutes=1)
@@ -170,7 +173,8 @@ def _is_left_unsent(office: Office, owed: Owed, run: Run) -> bool:
     The next attempt finds it made already and hands over what is owed; how that ended is known then, and not asked
     again. Attempts that do not come so far are bounded like all others.
     """
-    if run.status is not Status.READY or owed.next_try_at is not None or owed.attempts >= _most(office):
+    waits = owed.next_try_at is not None and owed.outcome != Status.INTERRUPTED
+    if run.status is not Status.READY or waits or owed.attempts >= _most(office):
         return False
     known = owed.outcome in UNSENT and owed.run == run.run
     return not known and any(item.open for item in _deliveries(office, run))
@@ -190,12 +194,21 @@ def _deliveries(office: Office, run: Run) -> tuple[Delivery, ...]:
 def start(office: Office, now: datetime) -> tuple[Order, ...]:
     """Claim what should be running and can be, most urgent first, and start it; at most so many at once."""
     with office.ledger.write() as tx:
-        orders = _claimed(tx, office, now)
+        orders, left = _claimed(tx, office, now), _left_over(tx, office, now)
+    orders += [order for order in left if _is_intact(office, order.run)]
     for order in orders:
         fields = {"pipeline": order.deadline.pipeline, "period": order.deadline.period}
         office.log("run starts", attempt=order.attempt, **fields)
         office.crew.start(order, now)
     return tuple(orders)
+
+
+def _is_intact(office: Office, name: str) -> bool:
+    """Whether the files of a run are there: nothing is made anew for a deadline that is met."""
+    from runner.report import handover, shelf  # noqa: PLC0415 - what is owed is asked for without any report
+
+    run = office.ledger.run(name)
+    return run is not None and handover.is_intact(office.ledger, run, shelf.place(office.project, run))
 
 
 def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
@@ -211,6 +224,24 @@ def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
                 orders.append(Order(token, owed.deadline, owed.attempts + 1, made))
     office.notes["orders"] = count + len(orders)
     return orders
+
+
+def _left_over(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
+    """What is owed of reports whose deadline is met already, such as a restatement that a server deferred.
+
+    Nothing is claimed but each message by itself. One that nobody began was so a while ago, too: whoever released the
+    report may be at it just now.
+    """
+    last, seen = office.notes.get("left over", (None, frozenset()))
+    if office.drill or (last is not None and timedelta(0) <= now - last < LEFT):
+        return []
+    due = finished.unsent(tx, now, TRIES)
+    found = {(run.pipeline, run.period): run.run for run, begun in due if begun or run.run in seen}
+    office.notes["left over"] = now, frozenset(run.run for run, _ in due)
+    busy = {order.deadline.key for order in office.crew.busy}
+    met = [owed for key, owed in deadlines.find_all(tx, found).items() if owed.state is Owing.MET and key not in busy]
+    ours = [owed.deadline for owed in met if owed.deadline.pipeline in office.project.pipelines]
+    return [Order(f"{office.holder}/{found[deadline.key]}", deadline, 1, found[deadline.key]) for deadline in ours]
 
 
 def _is_ready(office: Office, owed: Owed, inputs: Inputs, now: datetime) -> bool:
@@ -278,6 +309,8 @@ def _ending(office: Office, done: Done) -> Ending:
     if other is not None:
         message = f"The run made {other.pipeline} for {other.period}, and owed was {done.order.deadline.period}."
         return Ending("failed", done.at, message=message, run=done.run)
+    if done.later and done.order.run:  # another hands it over at this moment: whoever does it, it is made
+        done = replace(done, status=Status.READY, run=done.order.run)
     met = _is_met(office, done)
     outcome = "cancelled" if done.cancelled else "delivered" if met else str(done.status)
     again = None if met else _next_try(office, done)
@@ -313,7 +346,7 @@ def _unsent(office: Office, done: Done) -> tuple[str, datetime | None]:
     run = office.ledger.run(done.run) if done.run else None
     items = _deliveries(office, run) if run is not None else ()
     owing = [item for item in items if item.open]
-    tried = [item for item in owing if item.attempts]
+    tried = [item for item in owing if item.attempts and item.holder is None]
     lasting = any(item.next_try_at is None for item in tried)
     tries = max((item.attempts for item in owing), default=0)
     stuck = lasting or tries >= office.project.settings.attempts or any(item.refused for item in items)

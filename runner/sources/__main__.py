@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from runner import config
 from runner.config import Project, Table
-from runner.errors import RunnerError, Trouble
+from runner.errors import RunnerError, Trouble, no_room
 from runner.sources import catalog
 from runner.sources.fetching import Desk, Order, fetch
 from runner.sources.inquiry import Patience, Place
@@ -68,10 +68,19 @@ def _ended(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
 
 def _fault(error: Exception) -> dict[str, str]:
     """A fault of ours, or of this machine: where it was, without a text in which an address or a secret may stand."""
+    import duckdb  # noqa: PLC0415 - only where something went wrong
+
+    if no_room(error):
+        what = "The disk is full: there was no room for what is fetched."
+        return {"what": what, "remedy": "Make room, then run it again.", "trouble": str(Trouble.DISK_FULL)}
     frame = traceback.extract_tb(error.__traceback__)[-1]
     why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-    what = f"Fetching itself failed: {type(error).__name__}{why} at {Path(frame.filename).name}:{frame.lineno}."
-    return {"what": what, "remedy": "Please report it.", "trouble": str(Trouble.SOURCE_UNAVAILABLE)}
+    at = f"{type(error).__name__}{why} at {Path(frame.filename).name}:{frame.lineno}"
+    what, remedy = f"Fetching itself failed: {at}.", "Please report it."
+    if isinstance(error, duckdb.IOException | duckdb.SerializationException | duckdb.FatalException):
+        what = f"The warehouse file cannot be read or written ({at})."
+        remedy = "Mend its disk, or delete the file (`warehouse` in config/settings.yml): all is fetched again."
+    return {"what": what, "remedy": remedy, "trouble": str(Trouble.SOURCE_UNAVAILABLE)}
 
 
 def _places(project: Project) -> Any:

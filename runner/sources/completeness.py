@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from runner.metrics.opening import silent_hours
 
-#: Weeks whose same weekday is the measure of a day, and how many of them must be known for its volume to be judged.
+#: Weeks whose same weekday is the measure of a day, and how many of them must be known for it to be judged.
 WEEKS, ENOUGH = 8, 3
 
 
@@ -89,7 +89,7 @@ def usual(day: date, past: Sequence[Counts], rules: Rules) -> tuple[Counts, ...]
 
 def _still(counts: Counts, measure: Sequence[Counts], rules: Rules, until: datetime) -> list[str]:
     """The busy hours without a row, of those that were over at an instant."""
-    if not rules.timed or not measure:
+    if not rules.timed or len(measure) < ENOUGH:  # what one week had is no habit
         return []
     least = {hour: min(one.hours.get(hour, 0) for one in measure) for hour in range(24)}
     closing = min(rules.closing.get(counts.day, 24), _hours_over(counts.day, until, rules.zone))

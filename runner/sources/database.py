@@ -51,18 +51,28 @@ _NO_DATABASE = re.compile(r'database ".*" does not exist', re.IGNORECASE)
 
 #: What may be granted on a table, as it is called in `may`.
 GRANTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
-#: Of each table and view of the schema: its name, whether it is ours, and each grant; then what the role is beyond.
+#: Those that may be granted on single columns as well, and are more than reading.
+_BY_COLUMN = frozenset({"INSERT", "UPDATE", "REFERENCES"})
+_HOLDS = ", ".join(f"has_{'any_column' if one in _BY_COLUMN else 'table'}_privilege(c.oid, '{one}')" for one in GRANTS)
+#: Of each table and view that our role can reach: its name, with its schema where that is another one, whether
+#: it is ours, and each grant; then what the role is beyond, and of which of PostgreSQL's own roles it is a member.
 _GRANTED = f"""
-    SELECT c.relname, pg_has_role(c.relowner, 'MEMBER'),
-           {", ".join(f"has_table_privilege(c.oid, '{grant}')" for grant in GRANTS)}
+    SELECT CASE WHEN n.nspname = coalesce(CAST(:schema AS text), current_schema()) THEN '' ELSE n.nspname || '.' END
+               || c.relname, pg_has_role(c.relowner, 'MEMBER'),
+           {_HOLDS}
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = coalesce(CAST(:schema AS text), current_schema()) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"""
+    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND has_schema_privilege(n.oid, 'USAGE')
+        AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"""
 _ROLE = """
     SELECT r.rolsuper AS "SUPERUSER", r.rolcreaterole AS "CREATEROLE", r.rolcreatedb AS "CREATEDB",
            r.rolreplication AS "REPLICATION", r.rolbypassrls AS "BYPASSRLS",
            coalesce(has_schema_privilege(coalesce(CAST(:schema AS text), current_schema()), 'CREATE'), false)
                AS "CREATE"
     FROM pg_roles r WHERE r.rolname = current_user"""
+_MEMBER = """
+    SELECT r.rolname FROM pg_roles r
+    WHERE r.rolname ~ '^pg_' AND pg_has_role(r.oid, 'MEMBER')
+        AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ class Database:
             connection.execute(sa.select(1))
 
     def rights(self, left: float) -> frozenset[str] | None:
-        """The grants of our role on the tables of the schema, and what it is beyond (PostgreSQL).
+        """The grants of our role on the tables that it can reach, and what it is beyond (PostgreSQL).
 
         SELECT counts when it holds for each table that the project reads; any other grant when it holds for any table.
         """
@@ -107,8 +117,10 @@ class Database:
             schema = {"schema": self.access.config.schema_name}
             tables = connection.execute(sa.text(_GRANTED), schema).all()
             role = connection.execute(sa.text(_ROLE), schema).mappings().all()
+            member = connection.execute(sa.text(_MEMBER)).scalars().all()
         beyond = {str(word) for row in role for word, holds in row.items() if holds}
-        return frozenset(_granted(self.access.places, tables) | beyond)
+        ours = {place.removeprefix(f"{self.access.config.schema_name}.") for place in self.access.places}
+        return frozenset(_granted(ours, tables) | beyond | set(member))
 
     @contextmanager
     def _reading(self, left: float) -> Iterator[sa.Connection]:
@@ -252,9 +264,11 @@ def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     return column if isinstance(column.type, known) else sa.cast(column, sa.Text).label(column.name)
 
 
-def _granted(places: tuple[str, ...], tables: Any) -> set[str]:
-    """The words for what holds of the tables: rows of name, whether it is ours, and a truth for each of GRANTS."""
-    ours = {place.rpartition(".")[2] for place in places}
+def _granted(ours: set[str], tables: Any) -> set[str]:
+    """The words for what holds of the tables: rows of name, whether it is ours, and a truth for each of GRANTS.
+
+    SELECT is one of them where all of `ours` can be read.
+    """
     found = {grant for row in tables for grant, holds in zip(GRANTS, row[2:], strict=True) if holds}
     readable = {row[0] for row in tables if row[2]}
     if not ours <= readable:
@@ -280,6 +294,8 @@ def _failed(access: Access, error: BaseException) -> SourceFailed:
         return access.unavailable("did not answer in time.", "See how busy it is, or give it a longer `timeout`.")
     if state == "3D000" or _NO_DATABASE.search(said):
         return access.gone("has no database of that name.", "Mend its address.")
+    if not state and isinstance(error, sa.exc.ProgrammingError) and "connection option" in said:
+        return access.gone("has an address that cannot be used.", "Mend what stands after the ? in it.")
     is_lost = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | OSError)
     if state.startswith(_PASSING) or (is_lost and not state.startswith(tuple(_CHANGED))):
         return access.unavailable("cannot be reached, or dropped the connection.")

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 FRESH = 60.0
 #: Days that one question asks for at most: what came is landed before the next.
 SPAN = 31
-#: Days before the first one needed that a table begins with when config does not say: what reports compare with.
+#: What a table begins with when config does not say: the year, which reports add up; at the latest so many days before
+#: the first one needed, with which they compare.
 BEFORE = 63
 #: How far back a partial day is asked for again.
 MENDED = 56
@@ -49,7 +50,8 @@ class Order:
     """What is to be fetched: tables, the days that a report is about (both included), and its present instant.
 
     `under_way`: the report may be about a day that is not over. `until` is an instant of the patience's clock, and so
-    is `since`, at which it was `now`.
+    is `since`, at which it was `now`. `anew`: a person asks, and days that may have been corrected are read again also
+    where later ones are there, or somebody has asked a moment ago.
     """
 
     tables: tuple[str, ...]
@@ -59,6 +61,7 @@ class Order:
     since: float
     until: float
     under_way: bool = False
+    anew: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types only."""
@@ -70,7 +73,8 @@ class Order:
         """The order that `as_dict` described. Raises KeyError or ValueError on anything else."""
         first, last = (date.fromisoformat(data[name]) for name in ("first", "last"))
         now, since, until = datetime.fromisoformat(data["now"]), float(data["since"]), float(data["until"])
-        return cls(tuple(data["tables"]), first, last, now, since, until, bool(data["under_way"]))
+        how = (bool(data[name]) for name in ("under_way", "anew"))
+        return cls(tuple(data["tables"]), first, last, now, since, until, *how)
 
 
 @dataclass(frozen=True)
@@ -275,17 +279,19 @@ class _Work:
         missing = {day for day in wished - known if day >= back or day not in self.rules.closed}
         partial = [day for day in stock.partial if back <= day <= last]
         young = list(_days(max(begins, last - timedelta(days=self.table.again)), last))
-        is_newest = not known or last >= max(known)
-        return sorted({*missing, *partial, *(young if is_newest and self.state.looks == 1 else [])})
+        is_wanted = self.order.anew or not known or last >= max(known)
+        return sorted({*missing, *partial, *(young if is_wanted and self.state.looks == 1 else [])})
 
     def _begins(self, stock: Stock, known: set[date]) -> date:
-        """The first day that is asked for: as config says, or the one after those from the package, or well before."""
+        """The first day that is asked for: as config says, or the one after those from the package, or 1 January."""
         if self.table.begins:
             return date.fromisoformat(self.table.begins)
         if known:
             return min(known)
         there = [one.day for one in stock.counts if one.day < self.order.first]
-        return max(there) + timedelta(days=1) if there else self.order.first - timedelta(days=BEFORE)
+        if there:
+            return max(there) + timedelta(days=1)
+        return min(self.order.first.replace(month=1, day=1), self.order.first - timedelta(days=BEFORE))
 
     # One question.
 
@@ -385,7 +391,7 @@ class _Work:
             ago = (self.now - datetime.fromisoformat(said["at"])).total_seconds()
             known = said["first"] <= self.order.first.isoformat() and self.order.last.isoformat() <= said["last"]
             enough = self.order.under_way or not said["under_way"]
-            return abs(ago) <= FRESH and known and enough and bool(said["data"] == self._data())
+            return not self.order.anew and abs(ago) <= FRESH and known and enough and bool(said["data"] == self._data())
         return False
 
     def _note_asked(self) -> None:

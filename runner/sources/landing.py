@@ -68,9 +68,8 @@ def land(project: Path, place: Path, parcels: Sequence[Parcel], at: datetime) ->
 
 def _changed(parcel: Parcel, known: Mapping[tuple[str, date | None], Load], at: datetime) -> tuple[Load, ...]:
     """The loads of a parcel whose data are not those that are there."""
-    found = tuple(_loads(parcel, at))
-    return tuple(load for load in found if (load.table, load.day) not in known
-                 or known[load.table, load.day].data != load.data)  # fmt: skip
+    was = {load: known.get((load.table, load.day)) for load in _loads(parcel, at)}
+    return tuple(load for load, old in was.items() if old is None or (old.by, old.data) != (load.by, load.data))
 
 
 def _loads(parcel: Parcel, at: datetime) -> Iterator[Load]:
@@ -112,7 +111,8 @@ def _replace(path: Path, wanted: str, fresh: Sequence[tuple[Parcel, tuple[Load, 
             connection.execute("BEGIN")
             for parcel, changed in fresh:
                 if changed:
-                    _put(connection, parcel, [load.day for load in changed])
+                    anew = loads.begins_anew(connection, parcel.table, parcel.by)
+                    _put(connection, parcel, [load.day for load in changed], anew=anew)
                     loads.note(connection, changed)
             connection.execute("COMMIT")
             connection.execute("CHECKPOINT")
@@ -121,15 +121,29 @@ def _replace(path: Path, wanted: str, fresh: Sequence[tuple[Parcel, tuple[Load, 
         half.unlink(missing_ok=True)
 
 
-def _put(connection: duckdb.DuckDBPyConnection, parcel: Parcel, days: Sequence[date | None]) -> None:
+def _put(
+    connection: duckdb.DuckDBPyConnection, parcel: Parcel, days: Sequence[date | None], *, anew: bool = False
+) -> None:
     connection.register("rows", parcel.rows)
     table = f'"{parcel.table}"'
     connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS SELECT * FROM rows LIMIT 0")
+    if anew:
+        connection.execute(f"DELETE FROM {table}")
+    _fit(connection, table)
     where = f'WHERE "{parcel.by}" IN (SELECT unnest(?::DATE[]))' if parcel.by else ""
     values = [list(days)] if parcel.by else []
     connection.execute(f"DELETE FROM {table} {where}", values)
     connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM rows {where}", values)
     connection.unregister("rows")
+
+
+def _fit(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Give a table the columns that its contract has now; of what was landed before, a new one is empty."""
+    there, given = described(connection, table), described(connection, "rows")
+    for name in [name for name in given if name not in there]:
+        connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {given[name]}')
+    for name in [name for name in there if name not in given]:
+        connection.execute(f'ALTER TABLE {table} DROP COLUMN "{name}"')
 
 
 def _copy(path: Path, half: Path) -> None:
@@ -167,13 +181,18 @@ class Stock:
 
 
 def stock(project: Path, place: Path, table: str, columns: tuple[str | None, str | None], since: date) -> Stock:
-    """What is there of a table; `columns` are those of day and time. Builds the warehouse where there is none."""
+    """What is there of a table; `columns` are those of day and time. Builds the warehouse where there is none.
+
+    What config had landed by another column of days, or whole, is as if it were not there: it is asked for again.
+    """
     path = warehouse.build(project, place)
     with _memory() as connection:
         connection.execute(daybook.attached(path, "warehouse"))
-        mine = tuple(load for load in loads.of(connection, "warehouse") if load.table == table)
+        landed = [load for load in loads.of(connection, "warehouse") if load.table == table]
+        mine = tuple(load for load in landed if load.by == columns[0])
         shape = described(connection, f'warehouse."{table}"')
-        counts = _counts(connection, f'warehouse."{table}"', columns, since) if shape else ()
+        is_known = bool(shape) and len(mine) == len(landed)
+        counts = _counts(connection, f'warehouse."{table}"', columns, since) if is_known else ()
     return Stock(shape, counts, mine)
 
 

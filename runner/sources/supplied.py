@@ -68,7 +68,7 @@ def findings_of(table: str, loads: Sequence[Load], about: About, asked: Asked) -
     known = {load.day: load for load in loads if load.day in set(days.days())}
     lacks = [_lack(table, day, known.get(day), asked) for day in days.days() if not _is_fit(day, known.get(day), about)]
     yield _stop(table, lacks) if lacks else _served(table, days, list(known.values()), asked)
-    before = [load.day for load in loads if load.day and not load.whole
+    before = [load for load in loads if load.day and not load.whole
               and days.first - timedelta(days=COMPARED) <= load.day < days.first]  # fmt: skip
     if before:
         yield _earlier(table, before)
@@ -117,7 +117,8 @@ def _why(instead: str, asked: Asked) -> str:
     return same if asked.instead else ""
 
 
-def _earlier(table: str, days: Sequence[date]) -> Finding:
-    listed = ", ".join(named(day) for day in sorted(days)[:_SHOWN]) + (" and more" if len(days) > _SHOWN else "")
+def _earlier(table: str, loads: Sequence[Load]) -> Finding:
+    said = [f"{named(load.day)} ({load.note or 'it was not over'})" for load in loads if load.day]
+    listed = ", ".join(said[:_SHOWN]) + (" and more" if len(said) > _SHOWN else "")
     text = f"Of the days that are compared with, {table} are not whole on {listed}."
-    return Finding(f"earlier days of {table}", Level.WARN, text, Trouble.DATA_INCOMPLETE, {"days": len(days)})
+    return Finding(f"earlier days of {table}", Level.WARN, text, Trouble.DATA_INCOMPLETE, {"days": len(said)})
