@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from runner.document.texts import clean
 from runner.model import Status
 
 if TYPE_CHECKING:
@@ -323,5 +322,7 @@ def _plain(made: Made) -> dict[str, Any]:
 
 def near(folder: Path) -> str:
     """A folder by its short path where it lies below the one that the person stands in; no name steers a terminal."""
+    from runner.document.texts import clean  # noqa: PLC0415 - a plain lookup shows no folder
+
     here = Path.cwd()
     return " ".join(clean(folder.relative_to(here) if folder.is_relative_to(here) else folder).splitlines())

@@ -240,7 +240,7 @@ def test_a_changed_assumption_is_a_restatement_and_is_held(finished, tmp_path):
     known = len(messages(folder))
     done = runner(folder, "run", "aggregate_profit", "--as-of", AS_OF)
     assert done.returncode == 3, done.stdout
-    assert "profit_day was $1,872, is" in done.stdout
+    assert "($1,872 before, " in done.stdout
     assert len(messages(folder)) == known
 
 
