@@ -25,7 +25,7 @@ run: setup     ## five finished reports for one day (AS_OF=2017-11-15), and wher
 	$(BIN)/runner run --all --as-of $(AS_OF)
 
 test: check    ## everything that proves them, in under ten minutes
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 check: setup   ## style and types
 	$(BIN)/ruff check .
