@@ -192,11 +192,12 @@ def _refuse_person(run: Run, approval: Approval, ctx: Ctx) -> None:
 
 
 def _refuse_overtaken(run: Run, ctx: Ctx) -> None:
-    newest = next(
+    fit = (
         other
         for other in ctx.ledger.runs(run.pipeline, run.period)
         if other.status is Status.HELD or other.status in _GOOD
     )
+    newest = next(fit, run)  # none is left where somebody turned it down this moment: the release says so
     if newest.run == run.run:
         return
     remedy = "Look at that one." if newest.status is Status.HELD else "Nothing is left to approve."
