@@ -28,6 +28,7 @@ from runner.ledger import deliveries as book
 from runner.model import Status
 from runner.plan.deadlines import Deadline
 from runner.report import handover, shelf
+from runner.report.approval import Approval, approve
 from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
 from runner.report.job import Job
@@ -242,6 +243,26 @@ def test_of_two_who_decide_at_once_one_wins(held):
     assert ([act.what for act in acts(folder)], len(mails(folder))) == (
         (["approved"], 2) if won == "approve" else (["rejected"], 0)
     )
+
+
+def test_a_rejection_in_the_middle_of_an_approval_wins(held):
+    """Turned down after the approval looked at it: that is refused with a sentence, and nobody is written to."""
+    folder, run = held
+    found = config.load(folder)
+
+    class Between(Ledger):
+        """A ledger in which somebody rejects the run just before its report's runs are listed."""
+
+        def runs(self, pipeline=None, period=None):
+            gate.reject(found, Wish(run, "bob", "I decide.", LATER), as_json=True)
+            return super().runs(pipeline, period)
+
+    ledger = Between.of(found)
+    approval = Approval("ann", "I decide.", LATER, ())
+    with pytest.raises(UsageError, match="not held any more"):
+        approve(ledger.run(run), approval, Ctx(found, ledger, Clock(LATER), Stop(), lambda _: None))
+    assert ([act.what for act in acts(folder)], mails(folder)) == (["rejected"], [])
+    ledger.close()
 
 
 # Handed over by hand.
