@@ -4,6 +4,8 @@ A map of this folder, from the top floor down; imports run this way only::
 
     cli/         words in, one call, text and exit code out
     commands/    the work of each command
+    web/         the desk: pages for people, answers for machines
+    acts/        what a person does to the ledger: each checked, in one transaction, on record
     screen.py    what a person or a machine sees of it: bars, lines, JSON
     starter.py   the small project that `runner init` writes
     scheduler/   what is owed, what is due, what must be told

@@ -24,7 +24,8 @@ FLOORS = (
     ("sources", "delivery"),
     ("report",),
     ("screen", "starter", "scheduler"),
-    ("commands",),
+    ("acts",),
+    ("commands", "web"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
@@ -70,7 +71,22 @@ def test_every_room_has_a_floor():
 
 
 @pytest.mark.parametrize(
-    "package", ["cli", "commands", "config", "document", "ledger", "plan", "report", "scheduler", "sources", "warm"]
+    "package",
+    [
+        "cli",
+        "commands",
+        "config",
+        "document",
+        "ledger",
+        "plan",
+        "report",
+        "scheduler",
+        "sources",
+        "warm",
+        "web",
+        "web/pages",
+        "acts",
+    ],
 )
 def test_every_module_is_on_its_map(package):
     """The docstring of a package with many modules names each of them."""

@@ -109,11 +109,12 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - the options of one command
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Replay a span."""
-    from runner.commands import practice, trouble  # noqa: PLC0415
+    from runner.acts.people import engineer  # noqa: PLC0415
+    from runner.commands import practice  # noqa: PLC0415
     from runner.scheduler import simulation  # noqa: PLC0415
 
     project = load(context)
-    people = simulation.People(silent=frozenset(trouble.engineer(project, who) for who in silent or ()))
+    people = simulation.People(silent=frozenset(engineer(project, who) for who in silent or ()))
     span = day_of(project, first, last, "", days=7)
     wish = practice.Wish(*span, tuple(fault or ()), people, whole, execute)
     raise typer.Exit(practice.simulate(project, wish, as_json=as_json))

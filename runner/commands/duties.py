@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.commands.trouble import engineer
+from runner.acts.people import engineer
 from runner.config import Project
 from runner.config.names import known
 from runner.document.texts import line

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from runner.acts.people import engineer
 from runner.commands.runs import find, reason_of
-from runner.commands.trouble import engineer
 from runner.config import Project
 from runner.document.texts import line
 from runner.errors import UsageError

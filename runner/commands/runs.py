@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.commands.trouble import engineer
+from runner.acts.people import engineer
 from runner.config import Project
 from runner.document.texts import line
 from runner.errors import UsageError

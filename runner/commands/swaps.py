@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.acts.people import engineer
 from runner.commands.rota import Look, look
-from runner.commands.trouble import engineer
 from runner.config import Project
 from runner.delivery import alerts
 from runner.delivery.alerts import Trade

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from runner.acts.people import engineer
 from runner.config import Project
-from runner.config.names import known
 from runner.errors import UsageError
 from runner.ledger import Ledger, incidents, journal, outbox
 from runner.ledger.incidents import Event
@@ -24,13 +24,6 @@ _RECENT = 20
 _DUTY = "duty:"
 #: Before the name of a source.
 _SOURCE = "source:"
-
-
-def engineer(project: Project, who: str) -> str:
-    """The key of an engineer. Raises UsageError with the nearest name."""
-    if who not in project.people.engineers:
-        raise UsageError(f"No engineer is called {who!r}.", known(who, project.people.engineers))
-    return who
 
 
 def acknowledge(project: Project, number: int, who: str, now: datetime, *, as_json: bool) -> int:

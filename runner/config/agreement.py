@@ -17,6 +17,7 @@ PIPELINES = "config/pipelines.yml"
 ONCALL = "config/oncall.yml"
 DUTIES = "config/duties.yml"
 SOURCES = "config/sources.yml"
+SETTINGS = "config/settings.yml"
 #: What notebooks see in the warehouse besides its tables (`runner.notebook.warehouse.connect`).
 TAKEN = frozenset({"lines", "visits", "sales", "sales_by_day", "days", "breaches", "cost_shares"})
 
@@ -31,6 +32,7 @@ def disagreements(project: Project) -> Iterator[Wrong]:
     yield from _rota(project)
     yield from _duties(project)
     yield from _sources(project)
+    yield from _desk(project)
 
 
 def _wrong(project: Project, pipeline: Pipeline) -> Iterator[tuple[Where, str]]:
@@ -160,3 +162,12 @@ def _fetched(project: Project) -> Iterator[Wrong]:
                 (*where, "begins"),
                 f"{table.begins!r} is no day. Write it like 2017-11-15.",
             )
+
+
+def _desk(project: Project) -> Iterator[Wrong]:
+    """Lists of readers that the desk speaks of and that do not exist."""
+    lists = project.people.readers
+    for number, name in enumerate(project.settings.desk.stakeholders):
+        if name not in lists:
+            said = f"no list {name!r} in config/people.yml. {known(name, lists)}"
+            yield SETTINGS, ("desk", "stakeholders", number), ("desk", "stakeholders"), said

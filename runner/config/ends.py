@@ -1,4 +1,4 @@
-"""The two ends of the pipeline as models: `config/sources.yml`, where data come from, and `mail` of the settings."""
+"""The ends of the pipeline as models: `config/sources.yml`, where data come from; `mail` and `desk` of the settings."""
 
 from __future__ import annotations
 
@@ -153,3 +153,36 @@ class Mail(Strict):
 def is_local(host: str) -> bool:
     """Whether a name is this machine's own."""
     return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+class OpenId(Strict):
+    """`desk.open_id`: a company's own sign-in. The addresses that it vouches for are those of people.yml."""
+
+    title: Line = "company account"
+    issuer: WebPlace
+    client: Line
+    secret: SecretName
+
+
+class Desk(Strict):
+    """`desk` of settings.yml: the web page. Times in seconds.
+
+    `public` is the address that people type, where it is not that of this machine; `proxies` are those whose word on
+    it is believed. People on the lists of `stakeholders` see how the pipelines stand whose reports they read.
+    """
+
+    address: Host = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8420
+    public: WebPlace | None = None
+    proxies: tuple[Host, ...] = ()
+    session: Seconds = 28800.0
+    idle: Seconds = 3600.0
+    link: Seconds = 900.0
+    stakeholders: tuple[str, ...] = ()
+    jupyter: WebPlace | None = None
+    open_id: OpenId | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of all secrets."""
+        return (self.open_id.secret,) if self.open_id else ()

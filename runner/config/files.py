@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from runner.config.ends import Mail, Sources
+from runner.config.ends import Desk, Mail, Sources
 from runner.config.rhythm import Rhythm
 from runner.config.rhythm import parse as parse_rhythm
 from runner.config.strict import Strict
@@ -91,6 +91,7 @@ class Settings(Strict):
     warehouse: Inside = ".cache/warehouse.duckdb"
     maildir: Inside = "reports/mail"
     mail: Mail = Mail()
+    desk: Desk = Desk()
     run_limit: Seconds = 600.0
     render_limit: Seconds = 60.0
     fetch_limit: Seconds = 300.0

@@ -51,7 +51,8 @@ class Project:
         """The names of all secrets of the project, such as `env:TILLS_TOKEN`."""
         heart = self.settings.heartbeat
         channels = [channel for engineer in self.people.engineers.values() for channel in engineer.channels]
-        named = [*channels, *([heart.channel] if heart else []), *self.settings.mail.secrets, *self.sources.secrets]
+        named = [*channels, *([heart.channel] if heart else []), *self.settings.mail.secrets]
+        named += [*self.settings.desk.secrets, *self.sources.secrets]
         return tuple(dict.fromkeys(name for name in named if name.startswith("env:")))
 
     @property

@@ -14,6 +14,8 @@ A map of this folder; each book is a module of functions over one transaction::
     sources.py    what sources answered, what was loaded, what tables looked like
     rota.py       who was on call (frozen), rules in force, swaps
     duties.py     recurring duties and their evidence
+    access.py     links to sign in with, sessions, tokens
+    arrivals.py   which data have landed, as their sources said
     journal.py    who did what, and up to when the scheduler has looked
 """
 

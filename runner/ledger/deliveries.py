@@ -105,6 +105,13 @@ def _at(query: Any, version: Version, recipient: str | None = None) -> Any:
     return query if recipient is None else query.where(_deliveries.c.recipient == recipient)
 
 
+def was_given(tx: sa.Connection, run: str, recipient: str) -> bool:
+    """Whether somebody (in small letters) was given what a run made: by mail or by hand, and not as a rehearsal."""
+    query = sa.select(_deliveries.c.run).where(_deliveries.c.run == run)
+    query = query.where(sa.func.lower(_deliveries.c.recipient) == recipient)
+    return tx.execute(query.where(_deliveries.c.state.in_([State.SENT, State.BY_HAND]))).first() is not None
+
+
 def of(tx: sa.Connection, version: Version) -> tuple[Delivery, ...]:
     """Everyone to whom a version is, or was, owed."""
     return tuple(map(_delivery, tx.execute(_at(sa.select(_deliveries), version).order_by(_deliveries.c.recipient))))

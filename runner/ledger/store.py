@@ -18,7 +18,7 @@ from runner.errors import ConfigError
 from runner.leaks import Censor
 from runner.ledger.tables import PARTIAL, meta, schema_version
 
-SCHEMA = 4
+SCHEMA = 5
 BUSY = 30_000  # milliseconds that one writer waits for another
 AGAIN = 20  # milliseconds between two tries where SQLite itself may not wait
 #: The lock that every writer on PostgreSQL takes; any number that no other software on that database uses.
@@ -130,7 +130,11 @@ def _to_4(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-_STEPS = {2: _to_2, 3: _to_3, 4: _to_4}
+def _to_5(connection: sa.Connection) -> None:
+    """The desk: links, sessions, tokens, arrivals. New tables only, which are made already."""
+
+
+_STEPS = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
 
 
 def _refuse_newer(found: int) -> None:

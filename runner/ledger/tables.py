@@ -318,6 +318,56 @@ cancellations = sa.Table(
     sa.Column("because", sa.Text, nullable=False),
 )
 
+links = sa.Table(
+    "sign_in_links",
+    meta,
+    sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the secret: the secret itself is kept nowhere
+    sa.Column("who", sa.String(255), nullable=False),  # an address, in small letters
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("ends_at", Instant, nullable=False),
+    sa.Column("used_at", Instant),
+    sa.Index("sign_in_links_by_who", "who", "made_at"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    meta,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("who", sa.String(255), nullable=False),
+    sa.Column("how", sa.String(16), nullable=False),  # link, open id
+    sa.Column("began_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("ends_at", Instant, nullable=False),
+    sa.Column("notice", sa.JSON),  # what the next page says: (tone, text)
+    sa.Index("sessions_by_end", "ends_at"),
+    sa.Index("sessions_by_who", "who"),
+)
+
+tokens = sa.Table(
+    "tokens",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),  # who made it, or whose calendar it opens
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("ends_at", Instant),
+    sa.Column("used_at", Instant),
+    sa.Column("revoked_at", Instant),
+)
+
+arrivals = sa.Table(
+    "arrivals",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("source", sa.String(64), nullable=False),  # of sources.yml, or `warehouse`
+    sa.Column("day", sa.String(10), nullable=False),  # whole up to and with this day
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("who", sa.String(255), nullable=False),  # the token that said so
+    sa.Index("arrivals_by_source", "source", "day"),
+)
+
 
 #: Indexes over the few rows that count of a table with a long past. As text, which every database understands: said as
 #: an index with a condition, SQLAlchemy imports all that it knows of PostgreSQL.

@@ -11,6 +11,7 @@ A map of this folder, in the order of a tick::
     work.py        attempts: claimed, started, ended, taken up again
     circumstances.py  what else is known of it: inputs, forecast
     sightings.py   a deadline in the book -> what is seen of it
+    standing.py    everything of today and tomorrow, for those who look
     telling.py     what is seen -> incidents -> letters owed
     letters.py     a message and an addressee -> a letter
     outages.py     sources that are needed soon -> asked, their incidents

@@ -1,0 +1,133 @@
+"""How things stand: every deadline of today and tomorrow, who answers for it, and what is wrong with the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from runner.config import Pipeline, Project
+from runner.ledger import deadlines, incidents, journal, outbox
+from runner.ledger.deadlines import Owed
+from runner.ledger.deadlines import State as Owing
+from runner.plan.calendar import instant, local_day
+from runner.plan.deadlines import Deadline, Timetable, all_deadlines
+from runner.plan.forecast import words
+from runner.plan.incidents import Incident
+from runner.plan.oncall import Shift
+from runner.scheduler import planning, roster, work
+from runner.scheduler.circumstances import circumstances
+from runner.scheduler.letters import name_of
+from runner.scheduler.office import Office
+from runner.scheduler.roster import WATERMARK
+from runner.scheduler.sightings import sight
+from runner.scheduler.work import Inputs
+
+#: A scheduler that has not looked for so long is not there.
+SILENT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Span:
+    """From one instant up to another."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One deadline as it stands: what is seen of it in a word and a sentence, who answers for it, its incident."""
+
+    owed: Owed
+    state: str
+    sentence: str
+    responsible: str
+    incident: Incident | None = None
+
+
+def promised(project: Project, timetable: Timetable, span: Span) -> tuple[Deadline, ...]:
+    """What the calendar says is due in a span."""
+    return all_deadlines(project.pipelines.values(), project.settings, timetable, span.first, span.last)
+
+
+def begins(deadline: Deadline, zone: ZoneInfo) -> str:
+    """When work begins, with the day where it is not that of the deadline."""
+    start, end = deadline.starts_at.astimezone(zone), deadline.due_at.astimezone(zone)
+    return f"{start:%H:%M}" if start.date() == end.date() else f"{start:%a %H:%M}"
+
+
+def standing(tx: sa.Connection, office: Office, now: datetime) -> list[Standing]:
+    """The book over the calendar: what the scheduler wrote down, and what it has not seen yet; older trouble, too."""
+    project, zone = office.project, office.zone
+    today = local_day(now, zone)
+    span = Span(instant(today, _MIDNIGHT, zone), instant(today + timedelta(days=2), _MIDNIGHT, zone))
+    known = {owed.key: owed for owed in deadlines.between(tx, span.first, span.last)}
+    # What fell due before the first look was never promised by this scheduler.
+    since = journal.mark(tx, planning.SINCE)
+    first = Span(since.at, span.last) if since and since.at and since.at > span.first else span
+    owed = {deadline.key: Owed(deadline) for deadline in promised(project, office.timetable(), first)} | known
+    older = [item for item in deadlines.begun(tx, now) if item.deadline.due_at < span.first]
+    everything = [*older, *sorted(owed.values(), key=lambda item: (item.deadline.due_at, item.key))]
+    look = _Look(now, shift_at(tx, project, now), incidents.opened(tx), work.inputs_of(tx, office, everything))
+    return [_stand(office, item, look) for item in everything]
+
+
+_MIDNIGHT = datetime.min.time()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The instant, who is on call at it, every open incident, and the inputs of all that is looked at."""
+
+    now: datetime
+    shift: Shift | None
+    incidents: Mapping[tuple[str, str], Incident]
+    inputs: Inputs
+
+
+def shift_at(tx: sa.Connection, project: Project, now: datetime) -> Shift | None:
+    """Who is on call at an instant; None where the project has no rota."""
+    rota = roster.rota_of(tx, project, now - roster.RECENT)
+    return rota.at(now) if rota else None
+
+
+def _stand(office: Office, owed: Owed, look: _Look) -> Standing:
+    pipeline, incident = office.project.pipelines.get(owed.deadline.pipeline), look.incidents.get(owed.key)
+    who = _responsible(office.project, pipeline, incident, look.shift)
+    if owed.state is not Owing.OPEN or look.now >= owed.deadline.starts_at:
+        seen = sight(owed, circumstances(office, owed, look.inputs), look.now)
+        state = seen.over or (str(seen.state) if seen.state else "under way" if owed.holder else "begins")
+        if seen.over == "met" and not owed.on_time:
+            state = "met late"
+        return Standing(owed, state, seen.sentence, who, incident)
+    return Standing(owed, "planned", f"Begins at {begins(owed.deadline, office.zone)}.", who, incident)
+
+
+def _responsible(project: Project, pipeline: Pipeline | None, incident: Incident | None, shift: Shift | None) -> str:
+    """Whoever acknowledged the trouble; else whoever is on call; else the owner."""
+    if incident and incident.acknowledged_by:
+        return f"{name_of(project, incident.acknowledged_by)} (acknowledged)"
+    if shift:
+        return f"{name_of(project, shift.primary)} (on call)"
+    return f"{name_of(project, pipeline.owners.primary)} (owner)" if pipeline else ""
+
+
+def warnings(tx: sa.Connection, office: Office, now: datetime) -> list[str]:
+    """What is wrong with the scheduler itself."""
+    mark = journal.mark(tx, WATERMARK)
+    said = []
+    if mark is not None and mark.at is not None and mark.at > now + SILENT:
+        at = f"{mark.at.astimezone(office.zone):%a %d %b %Y %H:%M}"
+        said.append(f"This is a look back: the scheduler has looked at {at} already.")
+    elif mark is None or mark.at is None:
+        said.append("No scheduler has looked at this project yet: start one with `runner serve`.")
+    elif now - mark.at > SILENT:
+        at = f"{mark.at.astimezone(office.zone):%a %d %b %H:%M}"
+        said.append(f"The scheduler last looked at {at}, {words(now - mark.at)} ago: is `runner serve` running?")
+    lost = outbox.given_up(tx, now - timedelta(days=1))
+    said += [f"A message to {letter.name} by {letter.channel} was given up: {letter.error}" for letter in lost]
+    return said

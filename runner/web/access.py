@@ -1,0 +1,121 @@
+"""People and roles: who may see and do what. Each page names one rule, and no page is served without one.
+
+- an *investor* is on a list of readers, and sees what was sent to them;
+- a *stakeholder* is on a list that `desk.stakeholders` names, and sees how the pipelines stand whose reports they read;
+- an *engineer* is in people.yml, sees everything, and acts on incidents, shifts, duties and trial runs;
+- an *owner* owns or approves a pipeline, or is on call, and decides on its reports.
+
+Whoever may not is answered as if it did not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.config import Project
+from runner.report import approval
+
+if TYPE_CHECKING:
+    from runner.web.visit import Visit
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody who is signed in. `who` is an engineer's key, or a reader's address; `email` in small letters.
+
+    `reads` are pipelines whose reports are sent to them, `follows` those whose standing they may see.
+    """
+
+    who: str
+    name: str
+    email: str
+    engineer: bool = False
+    reads: frozenset[str] = frozenset()
+    follows: frozenset[str] = frozenset()
+
+    def sees(self, pipeline: str) -> bool:
+        """Whether they may see how a pipeline stands."""
+        return self.engineer or pipeline in self.follows
+
+
+def visitor_of(project: Project, email: str) -> Visitor | None:
+    """The person behind an address; None where config/ knows nobody of it (any more)."""
+    email = email.lower()
+    lists = {
+        name: person
+        for name, people in project.people.readers.items()
+        for person in people
+        if person.email.lower() == email
+    }
+    key = next((key for key, one in project.people.engineers.items() if one.email.lower() == email), None)
+    if key is None and not lists:
+        return None
+    reads = _pipelines(project, set(lists))
+    follows = _pipelines(project, set(lists) & set(project.settings.desk.stakeholders))
+    if key is not None:
+        return Visitor(key, project.people.engineers[key].name, email, engineer=True, reads=reads, follows=follows)
+    return Visitor(email, next(iter(lists.values())).name, email, reads=reads, follows=follows)
+
+
+def _pipelines(project: Project, lists: set[str]) -> frozenset[str]:
+    return frozenset(name for name, pipeline in project.pipelines.items() if lists & set(pipeline.readers))
+
+
+# Rules.
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may: its name, for people and for the table in the tests, and the answer for one visit.
+
+    `anyone` is for what people need before they are signed in; there is no visitor then.
+    """
+
+    name: str
+    allows: Callable[[Visit], bool]
+    anyone: bool = False
+
+
+def _engineer(visit: Visit) -> bool:
+    return visit.visitor.engineer
+
+
+def _follower(visit: Visit) -> bool:
+    return visit.visitor.engineer or bool(visit.visitor.follows)
+
+
+def _of_pipeline(visit: Visit) -> bool:
+    name = visit.params.get("pipeline", "")
+    return name in visit.project.pipelines and visit.visitor.sees(name)
+
+
+def _reader(visit: Visit) -> bool:
+    """Engineers see every report; others what was sent to them, as the ledger has it."""
+    return visit.visitor.engineer or visit.had_it(visit.params.get("run", ""))
+
+
+def _decides(visit: Visit) -> bool:
+    """Whether they may decide on the run that the path names."""
+    run = visit.run
+    if run is None or not visit.visitor.engineer or run.pipeline not in visit.project.pipelines:
+        return False
+    pipeline = visit.project.pipelines[run.pipeline]
+    return visit.visitor.who in approval.entitled(visit.project, pipeline, visit.on_call)
+
+
+def _run_seen(visit: Visit) -> bool:
+    """Whether they may see how a run went."""
+    run = visit.run
+    return run is not None and visit.visitor.sees(run.pipeline)
+
+
+ANYONE = Rule("anyone", lambda _: True, anyone=True)
+SIGNED_IN = Rule("signed in", lambda _: True)
+ENGINEER = Rule("engineer", _engineer)
+FOLLOWER = Rule("engineer or stakeholder", _follower)
+OF_PIPELINE = Rule("engineer, or stakeholder of the pipeline", _of_pipeline)
+OF_RUN = Rule("engineer, or stakeholder of the run's pipeline", _run_seen)
+READER = Rule("engineer, or whoever was sent the report", _reader)
+DECIDES = Rule("owner, approver or on call", _decides)

@@ -1,0 +1,118 @@
+"""The application: every route, and what stands around each request.
+
+Whatever somebody asks for who is not signed in leads to the sign-in; whatever somebody asks for who may not see it is
+answered like what does not exist.
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from runner.errors import RunnerError
+from runner.ledger import access as book
+from runner.web import session, static
+from runner.web.access import SIGNED_IN, visitor_of
+from runner.web.desk import Desk
+from runner.web.headers import Headers
+from runner.web.page import NotFound, Page
+from runner.web.pages import PAGES
+from runner.web.visit import NOBODY, Visit
+
+#: Bytes of one form, all in all: the longest reason that anybody writes, and then some.
+LARGEST = 256 * 1024
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def application(desk: Desk) -> Starlette:
+    """The desk as an ASGI application."""
+    routes: list[BaseRoute] = [Route("/static/{name}", static.serve), *(_route(desk, page) for page in PAGES)]
+    routes.append(_route(desk, Page("/{rest:path}", SIGNED_IN)))
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Headers)],
+        exception_handlers={HTTPException: _plain},
+        max_body_size=LARGEST,
+    )
+
+
+def _route(desk: Desk, page: Page) -> Route:
+    async def endpoint(request: Request) -> Response:
+        form: Mapping[str, str] = {}
+        if request.method == "POST":
+            async with request.form(max_files=0) as sent:
+                form = {name: value for name, value in sent.items() if isinstance(value, str)}
+        return await run_in_threadpool(_answer, desk, page, request, form)
+
+    return Route(page.path, endpoint, methods=_METHODS)
+
+
+def _answer(desk: Desk, page: Page, request: Request, form: Mapping[str, str]) -> Response:
+    visit = Visit(desk, request, desk.clock.now(), desk.project, form=form)
+    try:
+        visit = enter(visit)
+        return _let(visit, page)
+    except NotFound:
+        return visit.page("missing.html.j2", 404) if visit.visitor is not NOBODY else _sign_in(request)
+    except RunnerError as error:
+        return visit.page("refused.html.j2", 422, error=error)
+    except Exception as error:  # noqa: BLE001 - whoever asked gets a page, and whoever keeps this house the traceback
+        number = secrets.token_hex(4)
+        text = desk.project.censor.redact("".join(traceback.format_exception(error)))
+        desk.log("page failed", path=request.url.path, number=number, error=text)
+        return visit.page("failed.html.j2", 500, number=number)
+
+
+def _let(visit: Visit, page: Page) -> Response:
+    """The answer of a page to a visit that may have it."""
+    method = visit.request.method
+    rule, answer = page.rule(method), page.answer(method)
+    if visit.visitor is NOBODY and not rule.anyone:
+        return _sign_in(visit.request)
+    if answer is None or not rule.allows(visit):
+        raise NotFound
+    if method == "POST" and not rule.anyone:
+        sent = visit.form.get(session.CSRF, "")
+        if not session.is_own(visit.request, visit.secret, sent):
+            return visit.page("foreign.html.j2", 403)
+    return answer(visit)
+
+
+def enter(visit: Visit) -> Visit:
+    """The visit with whoever is signed in. A page that renews itself does not keep a session alive."""
+    secret = session.cookie_of(visit.request).read(visit.request)
+    if not secret:
+        return visit
+    with visit.ledger.read() as tx:
+        found = book.session(tx, secret)
+    visitor = visitor_of(visit.project, found.who) if found else None
+    if found is None or visitor is None or not session.is_good(found, visit.now, visit.project.settings.desk):
+        return visit
+    if session.is_to_note(found, visit.now) and "x-live" not in visit.request.headers:
+        with visit.ledger.write() as tx:
+            book.seen(tx, secret, visit.now)
+    return Visit(visit.desk, visit.request, visit.now, visit.project, visitor, secret, visit.form)
+
+
+def _sign_in(request: Request) -> Response:
+    """The way to the sign-in, and from there back; an act is not repeated behind anybody's back."""
+    root, path = request.scope.get("root_path", ""), request.url.path
+    asked = path.removeprefix(root) + (f"?{request.url.query}" if request.url.query else "")
+    wanted = f"?next={quote(asked)}" if request.method == "GET" and asked != "/" else ""
+    return RedirectResponse(f"{root}/sign-in{wanted}", 303)
+
+
+def _plain(_request: Request, error: Exception) -> Response:
+    """What is wrong with a request before it is anybody's: a body that is too large, a form that is none."""
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    return HTMLResponse(f"<!DOCTYPE html><title>{status}</title><p>This request cannot be read.", status)
