@@ -1,6 +1,8 @@
 # Two verbs matter: `make run` and `make test`. Each does the set-up it needs.
 PYTHON ?= python3
 AS_OF ?= 2017-11-15
+# The morning on which the reports of that day are due.
+DAY = $(shell $(PYTHON) -c 'import datetime as d; print(d.date.fromisoformat("$(AS_OF)") + d.timedelta(1))' 2>/dev/null || echo $(AS_OF))
 BIN := .venv/bin
 # Kernels and workers must not each start a thread a core.
 export OPENBLAS_NUM_THREADS ?= 1
@@ -21,8 +23,11 @@ setup: .venv/.installed  ## the virtual environment, from the lock file
 	@$(BIN)/runner kernel >/dev/null
 	@touch $@
 
-run: setup     ## five finished reports for one day (AS_OF=2017-11-15), and where they lie
-	$(BIN)/runner run --all --as-of $(AS_OF)
+run: setup     ## five finished reports for one day (AS_OF=2017-11-15), where they lie, and the desk over them
+	$(BIN)/runner run --all --as-of $(AS_OF) --now $(DAY)T08:30
+	@# The scheduler's looks of that morning. Where it has looked at a later time, it has seen all there is.
+	@for at in 08:35 09:30; do $(BIN)/runner tick --now $(DAY)T$$at >/dev/null 2>&1 || true; done
+	@$(BIN)/runner serve --only desk --now $(DAY)T09:31 --background --sign-in engineer_a
 
 test: check    ## everything that proves them, in under ten minutes
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder

@@ -42,6 +42,7 @@ from runner.scheduler.tick import tick
 from runner.web import session
 from runner.web.app import application
 from runner.web.desk import Desk
+from tests import trial_sample
 from tests.company import Dial
 from tests.small_projects import NOTEBOOKS, change, write
 
@@ -160,6 +161,7 @@ def base() -> Path:
     for name, notebook in NOTEBOOK_OF.items():
         shutil.copy(NOTEBOOKS / f"{notebook}.ipynb", folder / "notebooks" / f"{name}.ipynb")
     morning(folder)
+    trial_sample.lay(folder)
     return folder
 
 
@@ -267,7 +269,14 @@ def serving(folder: Path, now: datetime = NOW, environment: Mapping[str, str] | 
     listening = socket.create_server(("127.0.0.1", 0))
     server.port = listening.getsockname()[1]
     made = uvicorn.Server(
-        uvicorn.Config(application(server.desk), log_config=None, lifespan="off", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            application(server.desk),
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+            proxy_headers=False,  # as the real one: `front` knows whose word is believed
+            server_header=False,
+        )
     )
     thread = threading.Thread(target=made.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -16,11 +16,16 @@ from runner.ledger import Ledger
 
 @dataclass(frozen=True)
 class Past:
-    """So many runs, spread evenly over these pipelines, one a day each, back from two days before `now`."""
+    """So many runs, spread evenly over these pipelines, one a day each, back from two days before `now`.
+
+    Each was sent to one reader. `whole`: with a figure and a finding each, as pages show them.
+    """
 
     pipelines: tuple[str, ...]
     runs: int
     now: datetime
+    reader: str = "olga@reader.example"
+    whole: bool = False
 
 
 def fill(path: Path, past: Past) -> None:
@@ -34,8 +39,8 @@ def fill(path: Path, past: Past) -> None:
         for name, _ in indexes:
             connection.execute(f"DROP INDEX {name}")
         _days(connection, past)
-        for statement in _STATEMENTS:
-            connection.execute(statement)
+        for statement in (*_STATEMENTS, *(_WHOLE if past.whole else ())):
+            connection.execute(statement, {"reader": past.reader} if ":reader" in statement else {})
         connection.execute("DROP TABLE done")
         for _, sql in indexes:  # an index over all at once is made far sooner than line by line
             connection.execute(sql)
@@ -81,8 +86,8 @@ _STATEMENTS: Iterable[str] = (
     SELECT name, day, day, day, {_at("13:00:00")}, {_at("14:00:00")}, {_at("14:00:00")}, {_STATE}, {_at("13:05:00")},
            1, 'delivered', '', run FROM done""",
     f"""
-    INSERT INTO deliveries (pipeline, period, version, recipient, run, message_id, sent_at)
-    SELECT name, day, 1, 'olga@reader.example', run, run || '@example.com', {_at("13:05:00")} FROM done""",
+    INSERT INTO deliveries (pipeline, period, version, recipient, run, message_id, sent_at, state, attempts)
+    SELECT name, day, 1, :reader, run, run || '@example.com', {_at("13:05:00")}, 'sent', 1 FROM done""",
     "INSERT INTO artifacts (run, path, sha256, size) SELECT run, 'report.pdf', 'hash', 100000 FROM done",
     # One in a hundred went wrong: an incident, three lines of its history, three messages, an act.
     f"""
@@ -109,4 +114,13 @@ _STATEMENTS: Iterable[str] = (
     f"""
     INSERT INTO acts (at, who, what, details)
     SELECT {_at("14:10:00")}, 'ann', 'acknowledged', '{{}}' FROM done WHERE number % 100 = 99""",
+)
+_WHOLE: Iterable[str] = (
+    """
+    INSERT INTO figures (run, name, position, kind, number, unit, text, rest)
+    SELECT run, 'revenue', 0, 'float', number % 1000, 'usd', '$' || number % 1000, json_object('label', 'Revenue',
+           'prior', NULL, 'change', '', 'tone', 'neutral', 'note', '') FROM done""",
+    """
+    INSERT INTO findings (run, position, "check", level, message, numbers)
+    SELECT run, 0, 'rows', 'pass', 'All rows are there.', '{}' FROM done""",
 )

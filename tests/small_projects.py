@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from tests import forked
+
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 
 SETTINGS = """\
@@ -67,23 +69,33 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+def environment() -> dict[str, str]:
+    """The environment of a command."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm"}
+
+
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The command `runner --project folder …`, started."""
+    """The command `runner --project folder …`, started as a shell would."""
     return subprocess.Popen(
         [sys.executable, "-m", "runner.cli", "--project", str(folder), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm"},
+        env=environment(),
     )
 
 
-def runner(folder: Path, *words: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of the command."""
+def started(folder: Path, *words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command, started as a shell would."""
     process = start(folder, *words)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def runner(folder: Path, *words: str) -> tuple[int, str, str]:
+    """The same, of a process that is forked from one that has imported everything."""
+    return forked.runner(["--project", str(folder), *words], folder, environment())
 
 
 def reports(out: str) -> dict[str, dict]:

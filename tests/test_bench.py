@@ -221,7 +221,7 @@ def _start(*words: str, stderr: int) -> subprocess.Popen[str]:
 
 
 #: The small version in two halves beside each other: nothing is timed here, and it is a lot of work for one core.
-HALVES = ("1,2,4,6", "3,5")
+HALVES = ("1,2,4,6,7", "3,5")
 
 
 @dataclass(frozen=True)

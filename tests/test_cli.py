@@ -19,7 +19,7 @@ import pytest
 from runner.ledger import Ledger, incidents
 from runner.model import Status
 from runner.plan.incidents import opened
-from tests.small_projects import change, finished, mails, of_project, project, reports, runner, start
+from tests.small_projects import change, finished, mails, of_project, project, reports, runner, start, started
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = "2017-11-15"
@@ -35,11 +35,11 @@ def test_help_is_there_for_every_command_and_imports_nothing_heavy(tmp_path):
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.endswith("[]\n")
     for words in ((), ("run",), ("check",), ("list",), ("init",)):
-        exit_code, text, _ = runner(tmp_path, *words, "--help")
+        exit_code, text, _ = started(tmp_path, *words, "--help")
         assert exit_code == 0
         assert "Usage:" in text
-    assert "--as-of DATE" in runner(tmp_path, "run", "--help")[1]
-    assert runner(tmp_path, "--version")[1].startswith("runner 0.")
+    assert "--as-of DATE" in started(tmp_path, "run", "--help")[1]
+    assert started(tmp_path, "--version")[1].startswith("runner 0.")
 
 
 #: What makes reports, and takes a second to import.
@@ -133,7 +133,7 @@ def test_words_that_cannot_be_understood_end_with_2_before_anything_starts(tmp_p
 
 def test_a_folder_that_is_no_project_ends_with_2(tmp_path):
     """The remedy is named."""
-    code, _, err = runner(tmp_path, "check")
+    code, _, err = started(tmp_path, "check")
     assert code == 2
     assert "runner init DIR" in err
 
@@ -152,7 +152,7 @@ def test_check_says_ok_for_each_pipeline_or_what_is_off(tmp_path):
 def test_all_ends_with_a_summary_that_says_what_where_and_what_to_do(tmp_path):
     """Plain lines without escape codes; relative paths; the worst exit code."""
     folder = project(tmp_path, "raises", "warns", "good")
-    code, out, err = runner(folder, "run", "--all", "--as-of", DAY)
+    code, out, err = started(folder, "run", "--all", "--as-of", DAY)
     assert (code, err) == (1, "")
     assert "\x1b" not in out
     summary = out.split("\n\n")[-1]

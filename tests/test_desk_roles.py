@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from runner.ledger import access
+from runner.web.api.app import addresses
 from runner.web.app import application
+from runner.web.limits import Limit
 from tests import desk
 from tests.desk import Server
-from tests.desk_routes import ROLES, ROWS, Row, filled
+from tests.desk_routes import BY_TOKEN, ROLES, ROWS, SCOPES, Row, filled
 
 #: Files that hold nothing anyone must not see, and the answer to all other paths.
 OPEN = {"/static/{name}", "/{rest:path}"}
+#: What machines ask that is no page, besides what lies below /api.
+MACHINES = {"/healthz", "/healthz/scheduler", "/metrics"}
 READS = [row for row in ROWS if row.method == "GET"]
 ACTS = [row for row in ROWS if row.method != "GET"]
 
@@ -23,6 +29,7 @@ ACTS = [row for row in ROWS if row.method != "GET"]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
     with desk.serving(desk.copy(tmp_path_factory.mktemp("shop"))) as made:
+        made.desk.limits.guesses = Limit(10**6, 60.0)  # so often is nobody but this table refused
         yield made
 
 
@@ -60,6 +67,20 @@ def test_an_act_is_done_for_those_who_may_do_it(tmp_path: Path, row):
             check(server, row, ROLES[role], wanted)
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("row", [row for row in ROWS if 401 in row.answers], ids=lambda row: f"{row.method} {row.path}")
+def test_a_machine_is_answered_by_its_scope(server, row, scope):
+    """A token opens what its scope is for; that a person is signed in beside it changes nothing."""
+    secret = secrets.token_urlsafe(32)
+    with server.ledger.write() as tx:
+        access.add_token(tx, secret, access.Token(scope, (scope,), "ann", server.dial.now()))
+    wanted = BY_TOKEN[row.method, row.route][SCOPES.index(scope)]
+    form = {} if row.method == "POST" else None
+    for who in ("", desk.ANN):
+        path, headers = filled(row.path, server), {"Authorization": f"Bearer {secret}"}
+        assert server.ask(path, who, row.method, form, headers=headers).status == wanted
+
+
 def test_every_route_is_in_the_table():
     """No page, act or answer for machines goes without its row."""
     known = {(row.method, row.route) for row in ROWS}
@@ -72,6 +93,10 @@ def _routes() -> set[tuple[str, str]]:
     from runner.web.pages import PAGES  # noqa: PLC0415
 
     found = {("GET", page.path) for page in PAGES if page.get} | {("POST", page.path) for page in PAGES if page.post}
-    served = {route.path for route in application(None).routes if isinstance(route, Route)}  # type: ignore[arg-type]
-    assert served - OPEN == {page.path for page in PAGES}
-    return found
+    routes = application(None).routes  # type: ignore[arg-type]
+    served = {route.path for route in routes if isinstance(route, Route)}
+    assert served - OPEN - MACHINES == {page.path for page in PAGES}
+    [mount] = [route for route in routes if isinstance(route, Mount)]
+    assert mount.path == "/api"
+    found |= {("GET", path) for path in MACHINES}
+    return found | {(method, f"/api{path}") for method, path in addresses()}

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 import typer.main
 import yaml
+from typer.core import TyperGroup
 
 from runner import cli, errors
 from runner.config import ends, files
@@ -39,6 +40,9 @@ def test_commands_of_the_readme_are_understood(words):
         name = next(word for word in words if not word.startswith("-") and word != "DIR")
         command = COMMAND.get_command(context, name)
         assert command, f"there is no command {name!r}"
+        if isinstance(command, TyperGroup):  # such as `swap list`
+            command = command.get_command(context, words[words.index(name) + 1])
+            assert command, f"{name!r} has no such command"
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert [word for word in rest if word.startswith("-") and word not in known] == []
 

@@ -84,6 +84,7 @@ def test_every_room_has_a_floor():
         "sources",
         "warm",
         "web",
+        "web/api",
         "web/pages",
         "acts",
     ],

@@ -19,10 +19,16 @@ from runner.plan.incidents import (
     Sighting,
     State,
     Watch,
+    Word,
     acknowledge,
     advance,
+    hand_over,
+    is_settled,
     next_look,
+    next_told,
     opened,
+    resolve,
+    why_not_resolved,
 )
 
 T0 = datetime(2017, 11, 20, 13, tzinfo=UTC)
@@ -400,3 +406,177 @@ def test_a_closed_incident_owes_nothing(end):
     assert found.look(LATE, WATCH, T0 + 999 * MINUTE) == ()
     assert found.incident == closed
     assert acknowledge(closed, "ann", T0 + 999 * MINUTE).incident == closed
+
+
+# What a person does: hand over, resolve.
+
+words = st.builds(Word, st.sampled_from(PEOPLE), st.just("Because."), st.just(T0))
+
+
+def by(who, minute):
+    """What somebody says at a minute."""
+    return Word(who, "Because.", T0 + minute * MINUTE)
+
+
+def handed(found, to, word):
+    """Hand it over; the notices of that."""
+    change = hand_over(found.incident, to, word, POLICY.acknowledge_within)
+    found.incident = change.incident
+    return [(notice.kind, notice.person) for notice in change.notices]
+
+
+def test_whoever_it_is_handed_to_is_told_and_time_runs_until_they_answer():
+    """Ann is at it and hands it to Bob: he is told, and nobody else while he has time; his answer ends the waiting."""
+    found = teller()
+    found.look(RISKY, WATCH, T0)
+    found.incident = acknowledge(found.incident, "ann", T0 + MINUTE).incident
+    assert handed(found, "bob", by("ann", 2)) == [(Kind.HANDED_OVER, "bob")]
+    assert (found.incident.acknowledged_by, found.incident.is_taken) == ("bob", False)
+    assert found.look(RISKY, WATCH, T0 + 16 * MINUTE) == ()
+    change = acknowledge(found.incident, "bob", T0 + 16 * MINUTE)
+    assert [(notice.kind, notice.person) for notice in change.notices] == [(Kind.TAKEN, "ann")]
+    found.incident = change.incident
+    assert next_look(found.incident, T0) is None
+    assert found.look(RISKY, WATCH, T0 + 999 * MINUTE) == ()
+    assert found.incident.acknowledged_at == T0 + MINUTE
+
+
+def test_nothing_rests_on_somebody_who_does_not_answer():
+    """Bob stays silent: Ann, who handed it over, is told first; nobody is at it; then the next as at first."""
+    found, at, steps = teller(), T0 + 2 * MINUTE, []
+    found.look(RISKY, WATCH, T0)
+    handed(found, "bob", by("ann", 2))
+    while at is not None and len(steps) < 4:
+        steps += [(at - T0, notice.kind, notice.person) for notice in found.look(RISKY, WATCH, at)]
+        at = next_look(found.incident, at)
+    assert steps[:3] == [
+        (17 * MINUTE, Kind.ESCALATION, "ann"),
+        (47 * MINUTE, Kind.ESCALATION, "cat"),
+        (47 * MINUTE, Kind.ESCALATION, "dan"),
+    ]
+    assert found.incident.acknowledged_by is None
+
+
+def test_of_what_is_handed_over_whoever_answers_first_is_at_it():
+    """Cat answers before Bob does: she is at it, and both Ann and Bob hear so."""
+    found = teller()
+    found.look(RISKY, WATCH, T0)
+    handed(found, "bob", by("ann", 2))
+    change = acknowledge(found.incident, "cat", T0 + 3 * MINUTE)
+    assert (change.incident.acknowledged_by, change.incident.is_taken) == ("cat", True)
+    assert [notice.person for notice in change.notices] == ["ann", "bob"]
+
+
+def test_news_of_what_is_handed_over_goes_to_both_and_waits_no_longer_for_it():
+    """It turns late while Bob has not answered: he and Ann are told, and his time is not prolonged by it."""
+    found = teller()
+    found.look(RISKY, WATCH, T0)
+    handed(found, "bob", by("ann", 2))
+    until = found.incident.next_step_at
+    told = found.look(replace(LATE, late=False), WATCH, T0 + 5 * MINUTE)
+    assert [notice.person for notice in told] == ["bob", "ann"]
+    assert found.incident.next_step_at == until
+
+
+def test_whoever_takes_it_over_themselves_has_it_at_once():
+    """Bob takes it from Ann: nobody is waited for, and Ann hears of it."""
+    found = teller()
+    found.look(RISKY, WATCH, T0)
+    found.incident = acknowledge(found.incident, "ann", T0).incident
+    assert handed(found, "bob", by("bob", 1)) == [(Kind.TAKEN, "ann")]
+    assert (found.incident.is_taken, found.incident.next_step_at) == (True, None)
+
+
+@given(logs(), policies, st.lists(st.tuples(st.integers(0, 3000), st.sampled_from(PEOPLE), words), max_size=3))
+@settings(deadline=None)
+def test_however_it_is_handed_over_somebody_is_at_it_or_somebody_is_told(log, policy, turns):
+    """While trouble is open and seen, it is taken, or the next step has its time, or all the reminders were told."""
+    found = teller(policy)
+    for look in log:
+        found.look(look.sighting, look.watch, look.at)
+        for minute, to, word in turns:
+            if minute == look.minute or look is log[0]:
+                said = replace(word, at=look.at)
+                found.incident = hand_over(found.incident, to, said, policy.acknowledge_within).incident
+                assert found.look(look.sighting, look.watch, look.at) is not None
+        one = found.incident
+        if one.open and one.topics and not one.is_taken:
+            assert one.next_step_at is not None or one.step >= 2
+        assert one.open or not one.handed_by
+
+
+@given(logs(), policies, words)
+@settings(deadline=None)
+def test_all_who_were_told_hear_that_it_is_resolved_and_nobody_hears_more(log, policy, word):
+    """Once resolved it owes nothing, and each person who was told gets one last message."""
+    found = teller(policy)
+    for look in log:
+        found.look(look.sighting, look.watch, look.at)
+    if not found.incident.open:
+        return
+    change = resolve(found.incident, replace(word, at=log[-1].at), "1 r1")
+    assert Counter(notice.person for notice in change.notices) == Counter(found.incident.told)
+    assert next_look(change.incident, T0) is None
+    assert advance(change.incident, LATE, WATCH, policy, log[-1].at + MINUTE).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("attempt", "sighting", "settled"),
+    [
+        ("1 r1", Sighting(State.FAILED, "", "It failed."), True),
+        ("1 r1", Sighting(State.FAILED, "", "Said in other words."), True),
+        ("2 r2", Sighting(State.FAILED, "", "It failed."), False),
+        ("1 r1", Sighting(State.HELD, "", "A check has doubts."), False),
+        ("1 r1", Sighting(State.LATE, "failed", "It is late.", late=True), False),
+    ],
+    ids=["the same", "in other words", "another attempt", "another state", "late"],
+)
+def test_what_was_resolved_is_not_opened_again_but_anything_new_is(attempt, sighting, settled):
+    """The same state of the same attempt is settled; another attempt, another state, and lateness are new trouble."""
+    found = teller()
+    found.look(Sighting(State.FAILED, "", "It failed."), WATCH, T0)
+    last = resolve(found.incident, by("ann", 1), "1 r1").incident
+    assert is_settled(last, sighting, attempt) is settled
+    assert not is_settled(None, sighting, attempt)
+
+
+@pytest.mark.parametrize(
+    ("incident", "late", "said"),
+    [
+        (Incident("sales", "d", T0, state="failed"), False, ""),
+        (Incident("sales", "d", T0, state="at risk"), False, ""),
+        (Incident("sales", "d", T0, state="not started"), False, ""),
+        (Incident("sales", "d", T0, state="held"), False, "Approve or reject"),
+        (Incident("sales", "d", T0, state="failed"), True, "is delivered"),
+        (Incident("sales", "d", T0, state="late"), False, "is delivered"),
+        (Incident("duty:audit", "d", T0, state="late"), False, "recorded as done"),
+        (Incident("source:till", "d", T0, state="failed"), False, "answers again"),
+    ],
+)
+def test_what_closes_by_itself_is_not_resolved_by_hand(incident, late, said):
+    """Each kind of incident says plainly what ends it, or that a person may."""
+    found = why_not_resolved(incident, late=late)
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+@given(logs(), policies, st.one_of(st.none(), st.tuples(st.sampled_from(PEOPLE), words)))
+@settings(deadline=None)
+def test_who_is_told_next_is_who_is_told_next(log, policy, turn):
+    """What the page says of the next step is what the step then does, if all stays as it is."""
+    found = teller(policy)
+    for look in log:
+        found.look(look.sighting, look.watch, look.at)
+    if turn:
+        word = replace(turn[1], at=log[-1].at)
+        found.incident = hand_over(found.incident, turn[0], word, policy.acknowledge_within).incident
+    watch, said = log[-1].watch, next_told(found.incident, log[-1].watch, policy)
+    quiet = Sighting(State(found.incident.state), log[-1].sighting.cause, "") if found.incident.state else WELL
+    if not found.incident.open or quiet.topic not in found.incident.topics or log[-1].sighting.state is None:
+        return
+    at, told = found.incident.next_step_at, ()
+    while at is not None and not told:
+        change = advance(found.incident, quiet, watch, policy, at)
+        found.incident, told = change.incident, tuple(n.person for n in change.notices if n.person)
+        last, at = at, found.incident.next_step_at
+    assert said == ((last, told) if told else None)

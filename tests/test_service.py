@@ -56,7 +56,7 @@ def owed(folder: Path):
 
 def test_a_scheduler_makes_what_is_due_and_ends_when_told(small):
     """A report whose time has come is made by a real kernel and delivered; SIGTERM ends the scheduler cleanly."""
-    process = start(small, "serve", "--every", "0.2 s", *EARLY)
+    process = start(small, "serve", "--only", "scheduler", "--every", "0.2 s", *EARLY)
     ended = event(process, "run ended")
     assert (ended["status"], ended["pipeline"], ended["period"]) == ("delivered", "good", "2017-11-15")
     assert end(process) == 0
@@ -70,7 +70,7 @@ def test_a_run_that_is_ended_with_its_scheduler_is_taken_up_again(small):
     """SIGTERM in the middle keeps the partial notebook and gives the attempt back; the next scheduler makes it anew."""
     change(small / "config/pipelines.yml", "notebook: good.ipynb", "notebook: hangs.ipynb")
     write(small / "notebooks/hangs.ipynb", (Path(__file__).parent / "notebooks/hangs.ipynb").read_text())
-    process = start(small, "serve", "--every", "0.2 s", *EARLY)
+    process = start(small, "serve", "--only", "scheduler", "--every", "0.2 s", *EARLY)
     event(process, "run starts")
     assert end(process) == 0
     left = owed(small)
@@ -107,7 +107,7 @@ def test_what_failed_is_told_by_mail_to_the_engineer_on_call(small):
 
 def test_a_change_of_config_is_taken_up_and_a_mistake_in_it_is_not(small):
     """The scheduler reads config anew when it changes; one that does not load is told of, and the old one holds."""
-    process = start(small, "serve", "--every", "0.2 s", "--now", "2017-11-16T10:00")
+    process = start(small, "serve", "--only", "scheduler", "--every", "0.2 s", "--now", "2017-11-16T10:00")
     event(process, "scheduler begins")
     change(small / "config/people.yml", "name: Bob", "name: Robert")
     event(process, "config taken up")

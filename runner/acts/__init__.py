@@ -5,5 +5,15 @@ remedy, where it must not be, and has then changed nothing.
 
 A map of this folder::
 
-    people.py     who acts: an engineer's key
+    arrivals.py   data that have landed
+    swaps.py      on-call time offered in exchange, accepted, declined, undone
+    calendars.py  secret addresses of calendars: made, made anew, stopped
+    incidents.py  trouble acknowledged, handed over, resolved
+    duties.py     a duty recorded as done
+    people.py     who acts: an engineer's key; who is on call
+    wishes.py     what somebody wants done with a run, and why
+    decisions.py  a held report let out or turned down
+    attempts.py   another try asked for, a run under way cancelled
+    access.py     links to sign in with, tokens of machines
+    handing.py    a report handed over by hand, or sent once more
 """

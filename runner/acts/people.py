@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from runner.config import Project
 from runner.config.names import known
 from runner.errors import UsageError
+from runner.ledger import Ledger
+from runner.scheduler import roster
 
 
 def engineer(project: Project, who: str) -> str:
@@ -12,3 +16,13 @@ def engineer(project: Project, who: str) -> str:
     if who not in project.people.engineers:
         raise UsageError(f"No engineer is called {who!r}.", known(who, project.people.engineers))
     return who
+
+
+def on_call_at(project: Project, ledger: Ledger, at: datetime) -> tuple[str, ...]:
+    """The keys of those on call at an instant, primary first; nobody where the project has no rota."""
+    with ledger.read() as tx:
+        rota = roster.rota_of(tx, project, at - roster.RECENT)
+    if rota is None:
+        return ()
+    shift = rota.at(at)
+    return tuple(who for who in (shift.primary, shift.secondary) if who)

@@ -13,13 +13,28 @@ A map of this folder::
     runs.py      cancel, logs, backfill, prune
     gate.py      approve, reject, deliver, verify
     fetch.py     fetch
-    sources.py   probe, audit
+    sources.py   probe, audit, arrived
+    access.py    token, signin
     service.py   tick, serve, watch
     drill.py     drill
     kernel.py    kernel
 """
 
-from runner.cli import drill, fetch, gate, kernel, plan, reports, rota, runs, service, sources
+from runner.cli import access, drill, fetch, gate, kernel, plan, reports, rota, runs, service, sources
 from runner.cli.base import app, main
 
-__all__ = ["app", "drill", "fetch", "gate", "kernel", "main", "plan", "reports", "rota", "runs", "service", "sources"]
+__all__ = [
+    "access",
+    "app",
+    "drill",
+    "fetch",
+    "gate",
+    "kernel",
+    "main",
+    "plan",
+    "reports",
+    "rota",
+    "runs",
+    "service",
+    "sources",
+]

@@ -39,8 +39,9 @@ ORDER = (
     *("run", "list", "logs", "approve", "reject", "deliver", "verify", "cancel"),
     *("fetch", "backfill", "prune", "init", "kernel"),
     *("serve", "tick", "status", "due", "check", "simulate", "watch"),
-    *("probe", "audit"),
+    *("probe", "audit", "arrived"),
     *("incidents", "ack", "oncall", "swap", "duties", "done", "review", "drill"),
+    *("signin", "token"),
 )
 
 

@@ -69,6 +69,46 @@ def ack_command(
     raise typer.Exit(trouble.acknowledge(project, number, by, at, as_json=as_json))
 
 
+Because = Annotated[str, typer.Option("--because", metavar="TEXT", help="Why: it is kept, and told.")]
+
+
+@app.command("handover")
+def handover_command(  # noqa: PLR0913, PLR0917 - the options of one command
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="INCIDENT", help="Its number, as the message says it.")],
+    to: Annotated[str, typer.Option("--to", metavar="WHO", help="The engineer who is to be at it.")],
+    by: By,
+    because: Because,
+    now: Now = "",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Hand an incident to another engineer, who is told; to yourself: take it over."""
+    from runner.commands import trouble  # noqa: PLC0415
+    from runner.plan.incidents import Word  # noqa: PLC0415
+
+    project = load(context)
+    word = Word(by, because, instant_of(now, project.settings.time_zone))
+    raise typer.Exit(trouble.hand_over(project, number, to, word, as_json=as_json))
+
+
+@app.command("resolve")
+def resolve_command(  # noqa: PLR0913, PLR0917 - the options of one command
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="INCIDENT", help="Its number, as the message says it.")],
+    by: By,
+    because: Because,
+    now: Now = "",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Close an incident that you settled, where it does not close by itself; those who know of it are told."""
+    from runner.commands import trouble  # noqa: PLC0415
+    from runner.plan.incidents import Word  # noqa: PLC0415
+
+    project = load(context)
+    word = Word(by, because, instant_of(now, project.settings.time_zone))
+    raise typer.Exit(trouble.resolve(project, number, word, as_json=as_json))
+
+
 SIMULATE = """Replay the calendar through the real scheduler with a simulated clock.
 
 Nothing is sent, and unless --execute is said nothing is executed: runs take their usual time. Without --fault one late
@@ -140,10 +180,11 @@ def done_command(  # noqa: PLR0913, PLR0917 - the options of one command
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Record that a duty was done, with what shows it."""
+    from runner.acts.duties import Report  # noqa: PLC0415
     from runner.commands import duties  # noqa: PLC0415
 
     project = load(context)
-    report = duties.Report(duty, period, by, evidence)
+    report = Report(duty, period, by, evidence)
     raise typer.Exit(duties.done(project, report, instant_of(now, project.settings.time_zone), as_json=as_json))
 
 

@@ -44,6 +44,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - the options of one command
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Make it again, also when nothing changed.")] = False,  # noqa: FBT002
     no_deliver: Annotated[bool, typer.Option("--no-deliver", help="Write no messages.")] = False,  # noqa: FBT002
+    now: Now = "",
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Make what the words ask for."""
@@ -54,8 +55,10 @@ def run_command(  # noqa: PLR0913, PLR0917 - the options of one command
     if not as_of:
         raise UsageError("Which day is reported?", "Say it with --as-of, for example --as-of 2017-11-15.")
     texts = _texts(parameter or [])
-    wish = reports.Wish(pipeline, as_of, experiment or None, texts, again, not no_deliver, every_experiment)
-    raise typer.Exit(reports.run(load(context), wish, as_json=as_json))
+    project = load(context)
+    at = instant_of(now, project.settings.time_zone) if now else None
+    wish = reports.Wish(pipeline, as_of, experiment or None, texts, again, not no_deliver, every_experiment, at)
+    raise typer.Exit(reports.run(project, wish, as_json=as_json))
 
 
 def _texts(given: list[str]) -> dict[str, str]:

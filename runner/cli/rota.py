@@ -12,15 +12,15 @@ from runner.cli.base import AsJson, By, app, instant_of, load
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from runner.commands.rota import Span
-    from runner.commands.swaps import Deed
+    from runner.acts.swaps import Deed
     from runner.config import Project
     from runner.plan.oncall import Leg
+    from runner.scheduler.oncall import Span
 
 #: Instants outside these years are a slip of the keyboard, and calendars give out there.
 EARLIEST, LATEST = 1980, 2200
-#: Days of a span that has no end, behind now and ahead of it in a calendar.
-LISTED, BEHIND, AHEAD = 28, 28, 365
+#: Days of a span that has no end.
+LISTED = 28
 LONGEST = timedelta(days=366 * 20)
 
 Present = Annotated[
@@ -64,13 +64,14 @@ def oncall_command(  # noqa: PLR0913, PLR0917 - the options of one command
 ) -> None:
     """Answer one of the questions."""
     from runner.commands import rota  # noqa: PLC0415
+    from runner.scheduler.oncall import AHEAD, BEHIND, Span  # noqa: PLC0415
 
     _one({"--at or --explain": bool(at or explain), "--ics": bool(ics), "--fairness": fairness, "--diff": bool(diff)})
     _one({"--from or --to": bool(first or last), "--at or --explain": bool(at or explain), "--diff": bool(diff)})
     project = load(context)
     present = _present(project, now)
     if ics:
-        default = rota.Span(present - timedelta(days=BEHIND), present + timedelta(days=AHEAD))
+        default = Span(present - BEHIND, present + AHEAD)
         span = _span(project, first, last, default)
         raise typer.Exit(rota.feeds(project, Path(ics), span, present, as_json=as_json))
     if fairness:
@@ -80,7 +81,7 @@ def oncall_command(  # noqa: PLR0913, PLR0917 - the options of one command
         raise typer.Exit(rota.diff(project, Path(diff), present, as_json=as_json))
     if first or last:
         start = _time(project, first, "--from") if first else present
-        span = _span(project, first, last, rota.Span(present, start + timedelta(days=LISTED)))
+        span = _span(project, first, last, Span(present, start + timedelta(days=LISTED)))
         raise typer.Exit(rota.shifts(project, span, present, as_json=as_json))
     asked = _time(project, at, "--at") if at else None
     raise typer.Exit(rota.lookup(project, asked, present, explain=explain, as_json=as_json))
@@ -95,7 +96,7 @@ def _one(asked: dict[str, bool]) -> None:
 
 def _time(project: Project, text: str, option: str) -> datetime:
     """An instant that is given, in UTC. Raises UsageError."""
-    from runner.commands.rota import rules_of  # noqa: PLC0415
+    from runner.scheduler.oncall import rules_of  # noqa: PLC0415
 
     try:
         found = instant_of(text, rules_of(project).time_zone, option)
@@ -233,7 +234,7 @@ def list_command(context: typer.Context, now: Present = "", as_json: AsJson = Fa
 
 
 def _deed(project: Project, kind: str, by: str, now: str) -> Deed:
-    from runner.commands.swaps import Deed  # noqa: PLC0415
+    from runner.acts.swaps import Deed  # noqa: PLC0415
 
     return Deed(kind, by, _present(project, now))
 
@@ -246,8 +247,8 @@ def _leg(project: Project, who: str, first: str, last: str) -> Leg:
 
 def _bound(project: Project, text: str) -> datetime:
     """An instant of a swap; a day alone stands for its hand-off time."""
-    from runner.commands.rota import rules_of  # noqa: PLC0415
     from runner.plan.oncall import Clock  # noqa: PLC0415
+    from runner.scheduler.oncall import rules_of  # noqa: PLC0415
 
     found = _time(project, text, "The time")
     try:

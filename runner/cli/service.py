@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli.base import AsJson, Now, app, instant_of, load, seconds_of
+from runner.errors import UsageError
 
 if TYPE_CHECKING:
     from runner.config import Project
@@ -29,17 +30,65 @@ def tick_command(context: typer.Context, now: Now = "", as_json: AsJson = False)
     raise typer.Exit(service.one_tick(project, moment(project, now), as_json=as_json))
 
 
-@app.command("serve")
-def serve_command(
+SERVE = """Run the scheduler and the desk, a web page, until they are told to stop (Ctrl-C, SIGTERM).
+
+The desk is a process of its own: a page that hangs never delays an alarm. Where it listens is `desk` in
+config/settings.yml; without a word, on this machine alone: http://127.0.0.1:8420/
+
+\b
+Examples:
+  runner serve
+  runner serve --only desk --port 8421
+  runner serve --only desk --background --sign-in engineer_a   and later: runner serve --stop
+"""
+
+
+@app.command("serve", help=SERVE, short_help="Run the scheduler and the desk, a web page.")
+def serve_command(  # noqa: PLR0913, PLR0917 - the options of one command
     context: typer.Context,
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two looks.")] = "5 s",
+    only: Annotated[str, typer.Option("--only", metavar="desk|scheduler", help="One of the two alone.")] = "",
+    address: Annotated[str, typer.Option("--address", help="Where the desk listens.")] = "",
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Its port; 0 takes a free one.")] = None,
+    background: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--background", help="In the background, until two hours after its last visitor."),
+    ] = False,
+    sign_in: Annotated[
+        str, typer.Option("--sign-in", metavar="WHO", help="With --background: a link that signs somebody in, once.")
+    ] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="End the desk in the background.")] = False,  # noqa: FBT002
     now: Now = "",
 ) -> None:
-    """Run the scheduler until it is told to stop (Ctrl-C, SIGTERM)."""
+    """Serve."""
     from runner.commands import service  # noqa: PLC0415
+    from runner.commands.desk import Options  # noqa: PLC0415
 
-    project = load(context)
-    raise typer.Exit(service.serve(project, moment(project, now), seconds_of(every, "--every")))
+    _refuse(only, background=background, sign_in=sign_in, stop=stop)
+    project, door = load(context), Options(address, port)
+    waits = seconds_of(every, "--every")
+    at = moment(project, now)
+    if stop:
+        raise typer.Exit(service.leave(project))
+    if background:
+        raise typer.Exit(service.behind(project, at, door, sign_in))
+    if only == "desk":
+        from runner.web import server  # noqa: PLC0415 - brings all that pages are made of
+
+        raise typer.Exit(server.serve(project, server.Options(at, address, port)))
+    raise typer.Exit(service.serve(project, at, waits, None if only else door))
+
+
+def _refuse(only: str, *, background: bool, sign_in: str, stop: bool) -> None:
+    """Words that do not go together."""
+    if only not in {"", "desk", "scheduler"}:
+        raise UsageError(f"--only {only!r} is none of the two.", "Write --only desk or --only scheduler.")
+    if background and only != "desk":
+        raise UsageError("Only the desk goes into the background.", "Write --only desk --background.")
+    if sign_in and not background:
+        raise UsageError("--sign-in belongs to --background.", "For a desk that runs: runner signin WHO")
+    if stop and (background or only == "scheduler"):
+        raise UsageError("--stop ends the desk in the background.", "Say it alone: runner serve --stop")
 
 
 WATCH = """Listen for the scheduler's heartbeats, on another machine, and tell when they stop.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from typing import Annotated
 
 import typer
 
-from runner.cli.base import AsJson, Now, app, instant_of, load
+from runner.cli.base import AsJson, By, Now, app, instant_of, load
 from runner.errors import UsageError
 
 PROBE = """Ask each source whether it answers and lets us in, with latency and history.
@@ -78,3 +79,47 @@ def audit_command(
     project = load(context)
     at = instant_of(now, project.settings.time_zone)
     raise typer.Exit(audit.audit(project, what, Outside(os.environ), at, as_json=as_json))
+
+
+ARRIVED = """Say that a source's data have landed: it has everything up to and with a day.
+
+A report whose sources have all landed begins before its hour. Programmes say the same to the desk: POST /api/arrivals.
+
+\b
+Exit codes:
+  0    it is noted, or was known
+  2    there is no such source or day; nothing was noted
+
+\b
+Examples:
+  runner arrived tills 2017-11-15 --by engineer_d
+  runner arrived warehouse 2017-11-15 --by engineer_d
+"""
+
+
+@app.command("arrived", help=ARRIVED, short_help="Say that data have landed: reports on them begin early.")
+def arrived_command(  # noqa: PLR0913, PLR0917 - the options of one command
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A source of config/sources.yml, `warehouse`, or a pipeline's file.")
+    ],
+    day: Annotated[str, typer.Argument(metavar="DAY", help="The last day that it has whole, such as 2017-11-15.")],
+    by: By,
+    now: Now = "",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Say that a source's data have landed."""
+    from runner.commands import arrivals  # noqa: PLC0415
+    from runner.ledger.arrivals import Arrival  # noqa: PLC0415
+
+    project = load(context)
+    at = instant_of(now, project.settings.time_zone)
+    raise typer.Exit(arrivals.note(project, Arrival(source, _day(day), at, by), as_json=as_json))
+
+
+def _day(text: str) -> date:
+    """The day that is meant. Raises UsageError on anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no day.", "Write it like 2017-11-15.") from None

@@ -17,6 +17,7 @@ A map of this folder::
     check.py     check
     probe.py     probe
     audit.py     audit
+    arrivals.py  arrived
     trouble.py   incidents, ack
     practice.py  simulate
     drill.py     drill
@@ -24,7 +25,9 @@ A map of this folder::
     review.py    review
     rota.py      oncall
     swaps.py     swap
+    access.py    token, signin
     service.py   tick, serve, watch
+    desk.py      the desk beside the scheduler, or in the background
     kernel.py    kernel
     signals.py   Ctrl-C and SIGTERM
 """

@@ -9,16 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from runner.acts import handing
+from runner.acts.handing import Parcel
 from runner.acts.people import engineer
-from runner.commands.runs import find, reason_of
+from runner.acts.wishes import Wish as Asked
+from runner.acts.wishes import reason_of
+from runner.commands.runs import find
 from runner.config import Project
 from runner.document.texts import line
 from runner.errors import UsageError
 from runner.ledger import Ledger, Run
 from runner.model import Status
-from runner.report import byhand
 from runner.report.archive import Archive
-from runner.report.byhand import Given, Giving
+from runner.report.byhand import Given
 from runner.report.draft import Clock, Ctx
 from runner.report.execute import Stop
 from runner.screen import near, screen_for
@@ -46,7 +49,7 @@ def deliver(project: Project, run: str, at: datetime, *, as_json: bool) -> int:
     try:
         with screen_for(as_json=as_json, total=1) as screen:
             ctx = Ctx(project, ledger, Clock(at), Stop(), screen.step)
-            made = byhand.retry(find(ledger, run), at, ctx)
+            made = handing.send(Asked(find(ledger, run), "", "", at), ctx)
             screen.summary([made])
             if not as_json and made.status is Status.DELIVERED and not made.sent:
                 screen.say("Nobody waits for it: nothing was sent.")
@@ -61,11 +64,10 @@ def by_hand(project: Project, wish: Wish, *, as_json: bool) -> int:
     ledger = Ledger.of(project)
     try:
         ctx = Ctx(project, ledger, Clock(wish.at), Stop(), lambda _: None)
-        giving = Giving(who, because, wish.at, tuple(line(address) for address in wish.recipients))
         kept: list[Path] = []
-        give = byhand.give_unproven if wish.unproven else byhand.give
         run = find(ledger, wish.run)
-        given = give(run, giving, ctx, _keeper(project, wish, kept))
+        asked, parcel = Asked(run, who, because, wish.at), Parcel(wish.recipients, wish.unproven)
+        given = handing.give(asked, parcel, ctx, _keeper(project, wish, kept))
     finally:
         ledger.close()
     screen_for(as_json=as_json, total=0).line(_plain(run, given, kept[0], who), _said(project, given, kept[0], who))

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from runner.acts.people import engineer
-from runner.commands.runs import find, reason_of
+from runner.acts import decisions
+from runner.acts.people import engineer, on_call_at
+from runner.acts.wishes import Wish as Asked
+from runner.acts.wishes import reason_of
+from runner.commands.runs import find
 from runner.config import Project
 from runner.document.texts import line
 from runner.errors import UsageError
@@ -17,11 +20,10 @@ from runner.ledger import Ledger, Run
 from runner.model import Status
 from runner.report import approval as rules
 from runner.report import handover, shelf
-from runner.report.approval import Approval, Outlook
+from runner.report.approval import Outlook
 from runner.report.draft import Clock, Ctx, Made
 from runner.report.execute import Stop
 from runner.report.restatement import columns_of
-from runner.scheduler import roster
 from runner.screen import Screen, near, screen_for
 
 #: The exit code of a report that waits for a person.
@@ -50,14 +52,14 @@ def approve(project: Project, wish: Wish, *, as_json: bool) -> int:
         raise UsageError("Why may it go out?", 'Say it with --because "what makes it right".')
     if not wish.who:
         raise UsageError("Who approves it?", "Say it with --by WHO: a name from config/people.yml.")
-    return _decide(project, wish, rules.approve, as_json=as_json).exit_code
+    return _decide(project, wish, decisions.approve, as_json=as_json).exit_code
 
 
 def reject(project: Project, wish: Wish, *, as_json: bool) -> int:
     """Turn a held report down; the exit code is 0, for that is what was asked."""
     if not line(wish.because):
         raise UsageError("Why may it not go out?", 'Say it with --because "what is wrong".')
-    return _decide(project, wish, rules.reject, as_json=as_json).exit_code
+    return _decide(project, wish, decisions.reject, as_json=as_json).exit_code
 
 
 def look(project: Project, wish: Wish, *, as_json: bool) -> int:
@@ -70,14 +72,13 @@ def look(project: Project, wish: Wish, *, as_json: bool) -> int:
     return HELD
 
 
-def _decide(project: Project, wish: Wish, act: Callable[[Run, Approval, Ctx], Made], *, as_json: bool) -> Made:
+def _decide(project: Project, wish: Wish, act: Callable[[Asked, Ctx], Made], *, as_json: bool) -> Made:
     engineer(project, wish.who)
     because = reason_of(wish.because)
     with _at(project, wish, as_json=as_json) as (ctx, run, screen):
-        decision = Approval(wish.who, because, wish.at, on_call_at(project, ctx.ledger, wish.at))
         if run.status is Status.HELD:
             _show(screen, rules.outlook(run, ctx), project)
-        made = act(run, decision, ctx)
+        made = act(Asked(run, wish.who, because, wish.at), ctx)
         screen.summary([made])
     return made
 
@@ -91,16 +92,6 @@ def _at(project: Project, wish: Wish, *, as_json: bool) -> Iterator[tuple[Ctx, R
             yield Ctx(project, ledger, Clock(wish.at), Stop(), screen.step), run, screen
     finally:
         ledger.close()
-
-
-def on_call_at(project: Project, ledger: Ledger, at: datetime) -> tuple[str, ...]:
-    """The keys of those on call at an instant, primary first; nobody where the project has no rota."""
-    with ledger.read() as tx:
-        rota = roster.rota_of(tx, project, at - roster.RECENT)
-    if rota is None:
-        return ()
-    shift = rota.at(at)
-    return tuple(who for who in (shift.primary, shift.secondary) if who)
 
 
 # What a person or a program sees.

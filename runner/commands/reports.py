@@ -31,7 +31,7 @@ _UNKNOWN = "None is known: name them in the table `experiments`, or in config/ex
 
 @dataclass(frozen=True)
 class Wish:
-    """What was asked for on the command line; no pipeline means all of them."""
+    """What was asked for on the command line; no pipeline means all of them, no `now` the machine's clock."""
 
     pipeline: str
     as_of: str
@@ -40,6 +40,7 @@ class Wish:
     again: bool = False
     deliver: bool = True
     every_experiment: bool = False
+    now: datetime | None = None
 
 
 def run(project: Project, wish: Wish, *, as_json: bool) -> int:
@@ -48,7 +49,7 @@ def run(project: Project, wish: Wish, *, as_json: bool) -> int:
     begun, later = _experiments(project, wish) if wish.every_experiment else ((), ())
     jobs = _jobs(project, wish, begun)
     ledger = Ledger.of(project)
-    clock = Clock(datetime.now(UTC))
+    clock = Clock(wish.now or datetime.now(UTC))
     with screen_for(as_json=as_json, total=len(jobs)) as screen, heard(Stop()) as stop:
         ctx = Ctx(project, ledger, clock, stop, screen.step)
         refuse(jobs, ctx, lenient=not wish.pipeline)

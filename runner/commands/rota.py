@@ -5,8 +5,7 @@ What only one of these needs is imported there, so that the plain question is an
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from zoneinfo import ZoneInfo
 from runner.config import OnCall, Project
 from runner.errors import UsageError
 from runner.ledger import Ledger
-from runner.ledger import rota as book
 from runner.plan.oncall import Rota, Shift
-from runner.scheduler import roster
+from runner.scheduler import oncall, roster
+from runner.scheduler.oncall import Look, Span, rules_of
 from runner.screen import Screen, near, screen_for
 
 if TYPE_CHECKING:
@@ -29,90 +28,13 @@ EVERYBODY = "on-call"
 TOTAL = "total"
 
 
-def rules_of(project: Project) -> OnCall:
-    """The rules of the project's rota. Raises UsageError where there is none."""
-    if project.oncall is None:
-        raise UsageError("This project has no rota.", "Write config/oncall.yml: who takes turns from when, and where.")
-    return project.oncall
-
-
-@dataclass(frozen=True)
-class Span:
-    """From one instant up to another."""
-
-    first: datetime
-    last: datetime
-
-
-@dataclass(frozen=True)
-class Look:
-    """The rota as the record and config/oncall.yml have it, its record kept up to `now`; since when there is one."""
-
-    rota: Rota
-    since: datetime
-    now: datetime
-    names: dict[str, str]
-
-    def name(self, who: str | None) -> str:
-        """The name behind a key of people.yml; the key of one who has left."""
-        return "nobody" if who is None else self.names.get(who, who)
-
-    def time(self, instant: datetime) -> str:
-        """An instant on the clocks of the rota: `Fri 24 Nov 2017 08:00 EST`."""
-        local = instant.astimezone(self.rota.zone)
-        return f"{local:%a} {local.day} {local:%b %Y %H:%M %Z}"
-
-    def sentence(self, said: str) -> str:
-        """A rule's sentence with names for keys. What people wrote, in quotes or brackets, stays as it is."""
-        keys = "|".join(map(re.escape, sorted(self.names, key=len, reverse=True)))
-        return re.sub(rf"'.*?':|\(.*\)|\b({keys})\b", lambda found: self.names.get(found[0], found[0]), said)
-
-    def why(self, shift: Shift) -> str:
-        """In a few words, the rule that made the primary primary."""
-        chosen = [said for said in shift.because if not said.startswith("Secondary:")]
-        if not chosen:
-            return ""
-        return _rule(chosen[-1]) or f"{self.name(chosen[-1].partition(' is away ')[0])} is away"
-
-    def rests_on(self, instant: datetime) -> str:
-        """What the answer for an instant rests on: the record, the rules, or neither."""
-        history = self.rota.history
-        if history and history[0].start <= instant < history[-1].end:
-            return "Kept as it was: this is on record, and no later edit changes it."
-        if instant < self.since:
-            return f"Nothing was on record before {self.time(self.since)}: worked out from the rules as they are now."
-        return "Worked out from the rules and swaps in force."
-
-
-def _rule(said: str) -> str:
-    """The rule that speaks, in a few words: `Holiday rule 'Christmas'`, `Override (A conference)`; of none "".
-
-    The sentences are those of `plan.oncall`, of which the record keeps the text alone.
-    """
-    found = re.match(r"(Holiday rule '.*'): |(Swap \w+): |(Rotation) |(Override): ", said)
-    because = re.search(r" \(.*\)", said) if said.startswith("Override: ") else None
-    return f"{found[found.lastindex or 0]}{because[0] if because else ''}" if found else ""
-
-
 def look(project: Project, now: datetime) -> Look:
-    """The rota as it is at an instant, for whoever asks; where the rules changed, the news of it is owed.
-
-    A question freezes nothing, so that one with a --now of some day to come decides nothing about the days up to it:
-    shifts that are over are frozen by the scheduler alone. Only where config changed since the last look, what was up
-    to `now` is kept under the old rules, as `roster.keep` says. Raises UsageError where the project has no rota.
-    """
+    """The rota as it is at an instant, as `scheduler.oncall.look` has it. Raises UsageError where there is none."""
     rules_of(project)
     ledger = Ledger.of(project)
-    with ledger.write() as tx:
-        turned = roster.keep(tx, project, now)
-        if turned is not None:
-            from runner.scheduler import notices  # noqa: PLC0415 - letters are heavy, and rules change rarely
-
-            notices.turn(tx, project, turned, now)
-        rota, since = roster.rota_of(tx, project) or Rota(rules_of(project)), book.rules_since(tx) or now
+    seen = oncall.look(ledger, project, now)
     ledger.close()
-    names = {key: engineer.name for key, engineer in project.people.engineers.items()}
-    return Look(rota, rota.history[0].start if rota.history else since, now, names)
+    return seen
 
 
 # An instant, a span.

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runner.acts import attempts
 from runner.acts.people import engineer
+from runner.acts.wishes import Wish, reason_of
 from runner.config import Project
-from runner.document.texts import line
 from runner.errors import UsageError
-from runner.ledger import Ledger, Run, journal
-from runner.ledger.journal import Act, Cancellation
+from runner.ledger import Ledger, Run
 from runner.model import Status
 from runner.report import shelf
 from runner.screen import near, screen_for
@@ -21,8 +21,6 @@ from runner.screen import near, screen_for
 #: Seconds in which a run that is asked to end must have ended.
 PATIENCE = 15.0
 _LOOK = 0.1
-#: Characters of a reason.
-_LONGEST = 500
 
 
 def find(ledger: Ledger, name: str, wanted: Status | None = None) -> Run:
@@ -49,14 +47,6 @@ def _listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
 
 
-def reason_of(text: str) -> str:
-    """What a person gave as the reason, on one line. Raises UsageError when it is too long to be read in a list."""
-    reason = line(text)
-    if len(reason) > _LONGEST:
-        raise UsageError(f"The reason has {len(reason)} characters.", f"Say it in at most {_LONGEST}.")
-    return reason
-
-
 # Cancelling.
 
 
@@ -68,19 +58,11 @@ def cancel(project: Project, name: str, who: str, because: str, *, as_json: bool
     run = find(ledger, name, Status.RUNNING)
     if run.status is not Status.RUNNING:
         raise UsageError(f"Run {run.run} is not under way: it is {run.status}.", _near("", ledger, Status.RUNNING))
-    _ask(ledger, Cancellation(run.run, datetime.now(UTC), who, reason))
-    if run.process.gone:  # nobody is there to hear it
-        shelf.tidy(project, ledger, datetime.now(UTC))
+    attempts.cancel(project, ledger, Wish(run, who, reason, datetime.now(UTC)))
     ended = _ended(project, ledger, run)
     ledger.close()
     screen_for(as_json=as_json, total=0).line(_plain(project, ended), _told(project, ended))
     return 0 if ended.status is Status.INTERRUPTED else 1
-
-
-def _ask(ledger: Ledger, wish: Cancellation) -> None:
-    with ledger.write() as tx:
-        journal.cancel(tx, wish)
-        journal.act(tx, Act(wish.at, wish.who, "cancelled", {"run": wish.run, "because": wish.because}))
 
 
 def _ended(project: Project, ledger: Ledger, run: Run) -> Run:

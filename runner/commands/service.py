@@ -15,6 +15,10 @@ from typing import Any
 import structlog
 
 from runner import config
+from runner.acts import access
+from runner.commands import desk
+from runner.commands.desk import Beside
+from runner.commands.desk import Options as Door
 from runner.commands.signals import INTERRUPTED, Bell, heard
 from runner.config import Project
 from runner.delivery.channels import Channels
@@ -181,11 +185,15 @@ def one_tick(project: Project, now: datetime | None, *, as_json: bool) -> int:
     return INTERRUPTED if told_to_end else 1 if service.failures else 0
 
 
-def serve(project: Project, now: datetime | None, every: float) -> int:
-    """Tick until told to stop."""
+def serve(project: Project, now: datetime | None, every: float, door: Door | None = None) -> int:
+    """Tick until told to stop; with a door, a desk stands beside, in a process of its own."""
     with heard(Stop()) as stop:
-        service = Service(project, clock_of(now), stop, logger(project.censor, terminal=sys.stderr.isatty()))
+        clock = clock_of(now)
+        service = Service(project, clock, stop, logger(project.censor, terminal=sys.stderr.isatty()))
         service.log("scheduler begins", project=project.settings.company, every=every)
+        beside = Beside(project, door, clock if now else None, service.log) if door else None
+        if beside:
+            beside.begin()
         kept = Kept(breed_of(project.folder))
         while not stop.asked:
             began = time.monotonic()
@@ -195,9 +203,31 @@ def serve(project: Project, now: datetime | None, every: float) -> int:
             # While somebody is at work, a wish to cancel is heard soon.
             pause = min(every, BUSY) if service.office.busy else every
             service.wait(pause - (time.monotonic() - began))
+        if beside:
+            beside.ask()
         service.end()
         kept.close()
+        if beside:
+            beside.end()
         service.log("scheduler ends")
+    return 0
+
+
+def behind(project: Project, now: datetime | None, door: Door, who: str) -> int:
+    """Have a desk in the background, and say where it is; with a link for somebody to sign in with."""
+    found = desk.begin(project, door, now)
+    print(f"The desk{' runs already' if found.earlier else ''}: {found.plate.address}", flush=True)  # noqa: T201
+    if who:
+        address, minutes = desk.link(project, found.plate, who), project.settings.desk.link / 60
+        said = f"Open this link to sign in as {access.somebody(project, who).name} (once, within {minutes:.0f} min):"
+        print(f"{said}\n{address}", flush=True)  # noqa: T201
+    return 0
+
+
+def leave(project: Project) -> int:
+    """End the desk in the background."""
+    ended = desk.stop(project)
+    print(f"The desk at {ended.address} has ended." if ended else "No desk runs in the background.")  # noqa: T201
     return 0
 
 

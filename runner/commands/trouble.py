@@ -1,74 +1,59 @@
-"""Incidents: what is wrong, what was told, and somebody who says: I am at it."""
+"""Incidents: what is wrong, what was told; and somebody who says: I am at it, it is yours, it is settled."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from runner.acts.people import engineer
+from runner.acts import incidents as acts
 from runner.config import Project
 from runner.errors import UsageError
-from runner.ledger import Ledger, incidents, journal, outbox
-from runner.ledger.incidents import Event
-from runner.ledger.journal import Act
+from runner.ledger import Ledger, incidents
 from runner.ledger.outbox import Letter
-from runner.plan import incidents as rules
-from runner.plan.incidents import Incident, State
+from runner.plan.incidents import DUTY, SOURCE, Incident, Word
+from runner.scheduler import story
 from runner.screen import screen_for
 
 #: How many closed incidents are listed below the open ones.
 _RECENT = 20
-#: Before the name of a duty, where a pipeline's name stands otherwise.
-_DUTY = "duty:"
-#: Before the name of a source.
-_SOURCE = "source:"
 
 
 def acknowledge(project: Project, number: int, who: str, now: datetime, *, as_json: bool) -> int:
-    """Note that somebody is at an incident: nobody else is woken for it.
-
-    Raises UsageError where there is no such incident, where it is over, or was opened only after `now`.
-    """
-    engineer(project, who)
+    """Note that somebody is at an incident. Raises UsageError as the act does."""
     ledger = Ledger.of(project)
-    with ledger.write() as tx:
-        incident = _open_incident(incidents.find(tx, number), number)
-        _require_opened(incident, now, ZoneInfo(project.settings.time_zone))
-        change = rules.acknowledge(incident, who, now)
-        if change.incident != incident:
-            incidents.keep(tx, change.incident, change.events, now)
-            journal.act(tx, Act(now, who, "acknowledged", {"incident": number}))
+    incident = acts.acknowledge(project, ledger, number, who, now)
     ledger.close()
-    first = change.incident.acknowledged_by or who
-    name = _name(project, first)
+    first = incident.acknowledged_by or who
+    name = project.name_of(first)
     said = f"Incident {number} is acknowledged by {name}." if first == who else f"{name} was there before you."
-    screen_for(as_json=as_json, total=0).line(
-        {"incident": number, "acknowledged_by": first, "at": now.isoformat()}, said
-    )
+    row = {"incident": number, "acknowledged_by": first, "at": now.isoformat()}
+    screen_for(as_json=as_json, total=0).line(row, said)
     return 0
 
 
-def _open_incident(incident: Incident | None, number: int) -> Incident:
-    if incident is None:
-        raise UsageError(f"There is no incident {number}.", "See the open ones: runner incidents")
-    if not incident.open:
-        raise UsageError(f"Incident {number} is over ({incident.outcome}).", "There is nothing to acknowledge.")
-    return incident
+def hand_over(project: Project, number: int, to: str, word: Word, *, as_json: bool) -> int:
+    """Hand an incident to another engineer, who is told. Raises UsageError as the act does."""
+    ledger = Ledger.of(project)
+    incident = acts.hand_over(project, ledger, number, to, word)
+    ledger.close()
+    name = project.name_of(to)
+    said = f"Incident {number} is with {name}, who is told of it; nobody else is woken while they answer in time."
+    if incident.handed_by is None:
+        said = f"{name} is at incident {number}."
+    row = {"incident": number, "acknowledged_by": to, "handed_by": incident.handed_by, "at": word.at.isoformat()}
+    screen_for(as_json=as_json, total=0).line(row, said)
+    return 0
 
 
-def _require_opened(incident: Incident, now: datetime, zone: ZoneInfo) -> None:
-    if now < incident.opened_at:
-        at = f"{incident.opened_at.astimezone(zone):%a %d %b %Y %H:%M}"
-        raise UsageError(
-            f"Incident {incident.number} was opened only at {at}.", "Take that for --now, or a later time."
-        )
-
-
-def _name(project: Project, who: str) -> str:
-    """The name behind a key of people.yml; the key of one who has left."""
-    return project.people.engineers[who].name if who in project.people.engineers else who
+def resolve(project: Project, number: int, word: Word, *, as_json: bool) -> int:
+    """End an incident that was settled by hand. Raises UsageError as the act does."""
+    ledger = Ledger.of(project)
+    incident = acts.resolve(project, ledger, number, word)
+    ledger.close()
+    row = {"incident": number, "resolved_by": word.who, "because": incident.sentence, "at": word.at.isoformat()}
+    screen_for(as_json=as_json, total=0).line(row, f"Incident {number} is over: {incident.sentence}")
+    return 0
 
 
 def listing(project: Project, *, as_json: bool) -> int:
@@ -93,12 +78,12 @@ def show(project: Project, number: int, *, as_json: bool) -> int:
         incident = incidents.find(tx, number)
         if incident is None:
             raise UsageError(f"There is no incident {number}.", "See those there are: runner incidents")
-        events, letters = incidents.history(tx, number), outbox.of_incident(tx, number)
+        events, told = incidents.history(tx, number), story.story(tx, project, incident)
     ledger.close()
     screen, zone = screen_for(as_json=as_json, total=0), ZoneInfo(project.settings.time_zone)
     if as_json:
         lines = [{"at": event.at.isoformat(), "text": event.text} for event in events]
-        told = [
+        letters = [
             {
                 "name": letter.name,
                 "channel": letter.channel,
@@ -106,24 +91,19 @@ def show(project: Project, number: int, *, as_json: bool) -> int:
                 "sent_at": letter.sent_at and letter.sent_at.isoformat(),
                 "error": letter.error,
             }
-            for letter in letters
+            for line in told
+            for letter in line.letters
         ]
-        screen.table([_plain(incident) | {"events": lines, "told": told}], ())
+        screen.table([_plain(incident) | {"events": lines, "told": letters}], ())
         return 0
     screen.say(f"Incident {number}: {_report(project, incident)} {incident.period}, {_state(incident)}")
-    story = [(event.at, _happened(project, event, zone)) for event in events]
-    story += [(letter.sent_at or letter.owed_at, _told(letter, zone)) for letter in letters]
-    for _, said in sorted(story, key=lambda line: line[0]):  # stable: what happened stands before what was told of it
-        screen.say(f"  {said}")
+    for line in told:
+        if line.text:
+            said = f"{line.text}: {line.said}" if line.said else line.text
+            screen.say(f"  {line.at.astimezone(zone):%a %d %b %H:%M}  {said}")
+        for letter in line.letters:
+            screen.say(f"  {_told(letter, zone)}")
     return 0
-
-
-def _happened(project: Project, event: Event, zone: ZoneInfo) -> str:
-    """A line of the history with names for keys; what is said of a report's state stays as it is."""
-    text = event.text
-    if not text.startswith(tuple(f"{state}{mark}" for state in State for mark in ",:")):
-        text = re.sub(r"\w+", lambda found: _name(project, found[0]), text)
-    return f"{event.at.astimezone(zone):%a %d %b %H:%M}  {text}"
 
 
 def _told(letter: Letter, zone: ZoneInfo) -> str:
@@ -133,13 +113,8 @@ def _told(letter: Letter, zone: ZoneInfo) -> str:
 
 def _report(project: Project, incident: Incident) -> str:
     """The name of a pipeline, or a title: `duty: Weekly schema check`, `source: Till API`."""
-    if incident.pipeline.startswith(_SOURCE):
-        source = project.sources.sources.get(incident.pipeline.removeprefix(_SOURCE))
-        return f"source: {source.title if source else incident.pipeline.removeprefix(_SOURCE)}"
-    name = incident.pipeline.removeprefix(_DUTY)
-    if name == incident.pipeline:
-        return name
-    return f"duty: {project.duties[name].title if name in project.duties else name}"
+    kind = next((kind for kind in (DUTY, SOURCE) if incident.pipeline.startswith(kind)), "")
+    return f"{kind} {story.title(project, incident)}" if kind else incident.pipeline
 
 
 def _plain(incident: Incident) -> dict[str, Any]:
@@ -156,11 +131,11 @@ def _row(incident: Incident, project: Project, zone: ZoneInfo) -> dict[str, Any]
         "report": _report(project, incident),
         "period": incident.period,
         "state": _state(incident),
-        "acknowledged": _name(project, who) if who else "",
+        "acknowledged": project.name_of(who) if who else "",
     }
 
 
 def _state(incident: Incident) -> str:
     if not incident.open:
         return f"over: {incident.outcome}"
-    return "down" if incident.pipeline.startswith(_SOURCE) else incident.state
+    return "down" if incident.pipeline.startswith(SOURCE) else incident.state

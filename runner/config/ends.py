@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -152,7 +154,13 @@ class Mail(Strict):
 
 def is_local(host: str) -> bool:
     """Whether a name is this machine's own."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    return host in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
+
+
+def _is_safe(address: str) -> bool:
+    """Whether what is sent to an address of the web cannot be read on the way."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or is_local(parts.hostname or "")
 
 
 class OpenId(Strict):
@@ -162,6 +170,14 @@ class OpenId(Strict):
     issuer: WebPlace
     client: Line
     secret: SecretName
+
+    @model_validator(mode="after")
+    def _fits(self) -> OpenId:
+        if not _is_safe(self.issuer):
+            raise ValueError("issuer must be reached by https: whoever stands between could be anybody. Write https://")
+        if urlsplit(self.issuer).query or urlsplit(self.issuer).fragment:
+            raise ValueError("issuer has no ? and no #. Write it as its own openid-configuration says it")
+        return self
 
 
 class Desk(Strict):
@@ -182,7 +198,37 @@ class Desk(Strict):
     jupyter: WebPlace | None = None
     open_id: OpenId | None = None
 
+    @model_validator(mode="after")
+    def _fits(self) -> Desk:
+        if self.public is not None:
+            parts = urlsplit(self.public)
+            if not _is_safe(self.public):
+                raise ValueError("public must begin with https://: reports and sessions would go over the network open")
+            if parts.query or parts.fragment or not _has_good_port(self.public):
+                raise ValueError("public is a host and perhaps a path. Write it like https://desk.example.com")
+        if not is_local(self.address) and self.public is None:
+            what = f"other machines reach {self.address}, and there is no `public`"
+            how = "Put a proxy with a certificate in front and name its address in public, or set address: 127.0.0.1"
+            raise ValueError(f"{what}. {how}")
+        if not is_local(self.address) and urlsplit(self.public or "").scheme != "https":
+            what = f"other machines reach {self.address}, and public is not https"
+            raise ValueError(f"{what}. Write the https address of the proxy in front, or set address: 127.0.0.1")
+        return self
+
+    @property
+    def own(self) -> str:
+        """Where people reach it, without a slash at the end: the public address, or that of this machine."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return (self.public or f"http://{host}:{self.port}").rstrip("/")
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of all secrets."""
         return (self.open_id.secret,) if self.open_id else ()
+
+
+def _has_good_port(address: str) -> bool:
+    try:
+        return urlsplit(address).port != 0 and bool(urlsplit(address).hostname)
+    except ValueError:
+        return False

@@ -1,9 +1,9 @@
 """Every message that the plan sends, one small function each: this module is the list of them. Pure.
 
-To engineers: trouble, escalation, reminder, hand_off, recovered, closed; rota_changed, config_changed; swap_offered,
-swap_accepted, swap_declined, swap_undone; duty_open, duty_found, duty_overdue, duty_done; source_down, source_back;
-can_you_hear; heartbeat.
-To readers: delay, still_late, will_not_come. To anybody: grouped.
+To engineers: trouble, escalation, reminder, hand_off, handed_over, taken_over, recovered, closed; rota_changed,
+config_changed; swap_offered, swap_accepted, swap_declined, swap_undone; duty_open, duty_found, duty_overdue, duty_done;
+source_down, source_back; can_you_hear; heartbeat.
+To readers: delay, still_late, will_not_come. To anybody: grouped; sign_in.
 """
 
 from __future__ import annotations
@@ -127,6 +127,56 @@ def hand_off(situation: Situation, from_name: str, by: str = _SOMEBODY) -> Messa
     message = _incident(situation, f"This incident is yours now. {situation.sentence}", by, "Handed to you: ")
     closing = f"You are on call since the hand-off from {from_name}; nobody had acknowledged it."
     return replace(message, closing=closing)
+
+
+@dataclass(frozen=True)
+class Handing:
+    """Who handed an incident to whom, and what they said; `answer` is the command to take it with, within a time."""
+
+    by: str
+    to: str
+    note: str
+    within: timedelta = timedelta(0)
+    answer: str = ""
+
+
+def handed_over(message: Message, handing: Handing) -> Message:
+    """A message about open trouble, to whoever a colleague hands it to."""
+    rest = tuple(pair for pair in message.commands if f" ack {handing.answer.partition(' ack ')[2]}" not in pair[1])
+    return replace(
+        message,
+        subject=_worded(message.subject, "Handed to you: "),
+        headline=f"{handing.by} hands this over to you: {_sentence(handing.note)} {message.headline}",
+        commands=(("Take it, so that nobody else is woken", handing.answer), *rest),
+        closing=f"If you do not take it within {span(handing.within)}, {handing.by} and then the next are told.",
+    )
+
+
+def taken_over(message: Message, handing: Handing) -> Message:
+    """To whoever was at it, or waited for an answer: who it is now."""
+    said = f" {_sentence(handing.note)}" if handing.note else ""
+    what = f"{handing.by} is at it now." if handing.to == handing.by else f"{handing.by} hands it to {handing.to}."
+    return replace(
+        message,
+        subject=_worded(message.subject, "Taken over: "),
+        headline=f"{what}{said} {message.headline}",
+        runbook_title="",
+        runbook="",
+        commands=(),
+        closing="You get this because you were at it, or waited for an answer. You need not do anything.",
+        tone="plain",
+    )
+
+
+def _worded(subject: str, word: str) -> str:
+    drill = _DRILL if subject.startswith(_DRILL) else ""
+    return f"{drill}{word}{subject.removeprefix(_DRILL)}"
+
+
+def _sentence(words: str) -> str:
+    """What somebody wrote, with an end."""
+    words = line(words)
+    return words if not words or words[-1] in ".!?…" else f"{words}."
 
 
 def recovered(situation: Situation, how: str) -> Message:
@@ -373,11 +423,15 @@ def _once(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True)
 class Trade:
-    """A swap as its two people read it: in the zone of the rota, with names for the keys of people.yml."""
+    """A swap as its two people read it: in the zone of the rota, with names for the keys of people.yml.
+
+    `desk` is the address of the desk, where there is one that others can reach.
+    """
 
     swap: Swap
     zone: ZoneInfo
     names: Mapping[str, str]
+    desk: str = ""
 
     def name(self, who: str) -> str:
         """The name of a key."""
@@ -393,6 +447,10 @@ class Trade:
         give, take = self.swap.give, self.swap.take
         return (("First", self.leg(give, take.who)), ("In return", self.leg(take, give.who)), ("Swap", self.swap.swap))
 
+    def links(self, words: str) -> tuple[tuple[str, str], ...]:
+        """The swap's page at the desk."""
+        return ((words, f"{self.desk.rstrip('/')}/rota/swaps/{self.swap.swap}"),) if self.desk else ()
+
 
 def _between(leg: Leg, zone: ZoneInfo) -> str:
     return f"{local(leg.start, zone)} to {local(leg.end, zone)}"
@@ -407,6 +465,7 @@ def swap_offered(trade: Trade, accept: str, decline: str = "") -> Message:
         headline=f"{name} offers to swap on-call time with you.",
         facts=trade.facts,
         commands=tuple((what, command) for what, command in answers if command),
+        links=trade.links("Answer at the desk"),
         closing="Nothing changes until you both have accepted.",
     )
 
@@ -418,6 +477,7 @@ def swap_accepted(trade: Trade) -> Message:
         subject=f"Swap agreed: {names}",
         headline=f"The swap between {names} is agreed, and the rota has changed.",
         facts=trade.facts,
+        links=trade.links("See it at the desk"),
         closing="Both halves hold, or neither. It can be undone until the first of them starts.",
         tone="good",
     )
@@ -429,6 +489,7 @@ def swap_declined(trade: Trade, by: str) -> Message:
         subject=f"Swap declined by {by}",
         headline=f"{by} has declined this swap. The rota stays as it is.",
         facts=trade.facts,
+        links=trade.links("See it at the desk"),
         closing="Nothing has changed.",
         tone="warn",
     )
@@ -440,6 +501,7 @@ def swap_undone(trade: Trade, by: str) -> Message:
         subject=f"Swap undone by {by}",
         headline=f"{by} has undone this swap. The rota is as it was before.",
         facts=trade.facts,
+        links=trade.links("See it at the desk"),
         closing="Both halves are undone together.",
         tone="warn",
     )
@@ -628,6 +690,22 @@ def can_you_hear(name: str, told: str) -> Message:
         headline="This is a drill. You are not on call; this proves that we can reach you.",
         facts=(("Drill", name), ("Told first", told)),
         closing="You get this because a drill reaches every engineer on every channel. There is nothing to do.",
+    )
+
+
+# --- the desk ---
+
+
+def sign_in(company: str, address: str, ends_at: datetime, zone: ZoneInfo) -> Message:
+    """To whoever wants to sign in at the desk, with the address that signs them in."""
+    return Message(
+        subject=f"Your link to {company}",
+        headline=f"Here is your link to sign in to {company}.",
+        audience="readers",
+        facts=(("Good until", f"{local(ends_at, zone)}, once"),),
+        links=((f"Sign in to {company}", address),),
+        closing="You get this because somebody asked for it with your address. If it was not you, you need not do "
+        "anything: without this mail nobody comes in. Do not pass it on.",
     )
 
 

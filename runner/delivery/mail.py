@@ -105,7 +105,7 @@ def compose(
     message.make_mixed()
     message.attach(_related(_alternatives(text_of(envelope, document), body), images))
     if not envelope.report_at:
-        name = _file_name(envelope.report_name)
+        name = file_name(envelope.report_name)
         message.add_attachment(pdf, maintype="application", subtype="pdf", filename=name)
     # Boundaries from the identity, so that the same message is the same bytes.
     for at, part in enumerate(part for part in message.walk() if part.is_multipart()):
@@ -179,7 +179,8 @@ def _head(message: EmailMessage, envelope: Envelope) -> None:
         message["List-Unsubscribe"] = f"<{safe_link(envelope.unsubscribe)}>"
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """A name for a report's file that every mail programme and browser takes."""
     stem = name.replace("\\", "/").rpartition("/")[2].removesuffix(".pdf")
     return (re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:80] or "report") + ".pdf"
 
@@ -238,7 +239,7 @@ def html_of(
                 changed=_changed(envelope, document),
                 charts=[(cid, charts[cid]) for cid in cids],
                 asks=_asks(envelope, document),
-                attached=_file_name(envelope.report_name),
+                attached=file_name(envelope.report_name),
                 opening=line(envelope.opening),
                 report_at=safe_link(envelope.report_at),
                 unsubscribe=safe_link(envelope.unsubscribe),
@@ -272,7 +273,7 @@ def text_of(envelope: Envelope, document: Document) -> str:
 
 def _whereabouts(envelope: Envelope) -> str:
     """Where the full report is; an address is never broken."""
-    name = _file_name(envelope.report_name)
+    name = file_name(envelope.report_name)
     if not envelope.report_at:
         return fill(f"Attached: {name}, the full report.", _WIDTH)
     said = f"The full report, {name}, is too large for a mail and is not attached. It lies here:"

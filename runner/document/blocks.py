@@ -118,6 +118,11 @@ def document_of(nb: NotebookNode, name: str = "Report", file_of: FileOf | None =
     return Document(meta, tuple(_named(_levelled(body))))
 
 
+def shown(outputs: Sequence[NotebookNode]) -> tuple[Block, ...]:
+    """What one cell put out, as a report would show it. Never raises on content."""
+    return tuple(_outputs(outputs))
+
+
 def pictures(document: Document) -> tuple[Picture, ...]:
     """Each chart as files to keep: its slug (unique in the report), SVG text and PNG bytes."""
     charts = (block for block in document.walk() if isinstance(block, Chart))

@@ -7,7 +7,9 @@ A map of this folder; each book is a module of functions over one transaction::
     process.py    a process that can be told from every other
     reports.py    runs, findings, figures, artifacts, records, claims
     deliveries.py who is owed which version of a report, who is at it, who has it
+    editions.py   versions of reports, and what was given to whom
     finished.py   a run after its end: released by a person, files pruned
+    history.py    the past of one pipeline in small portions, for those who look
     deadlines.py  what is owed: claims with leases, attempts, outcomes
     incidents.py  troubles and what happened in each
     outbox.py     messages owed, claimed, sent
@@ -16,6 +18,8 @@ A map of this folder; each book is a module of functions over one transaction::
     duties.py     recurring duties and their evidence
     access.py     links to sign in with, sessions, tokens
     arrivals.py   which data have landed, as their sources said
+    lists.py      long lists, a page at a time
+    measures.py   what is measured: a few numbers, none of which needs the whole past
     journal.py    who did what, and up to when the scheduler has looked
 """
 

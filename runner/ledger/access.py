@@ -17,6 +17,10 @@ from runner.ledger.tables import links as _links
 from runner.ledger.tables import sessions as _sessions
 from runner.ledger.tables import tokens as _tokens
 
+#: What a token may be for; behind CALENDAR stands the key of the engineer whose calendar it opens.
+SCOPES = ("read", "metrics", "arrivals")
+CALENDAR = "calendar:"
+
 
 @dataclass(frozen=True)
 class Link:
@@ -157,6 +161,12 @@ def token(tx: sa.Connection, secret: str, now: datetime) -> Token | None:
 def tokens(tx: sa.Connection) -> Sequence[Token]:
     """Every token there ever was, oldest first."""
     return [_token(row) for row in tx.execute(sa.select(_tokens).order_by(_tokens.c.id))]
+
+
+def tokens_of(tx: sa.Connection, who: str, scope: str) -> Sequence[Token]:
+    """The tokens of somebody with a scope that are not revoked, oldest first."""
+    query = sa.select(_tokens).where(_tokens.c.who == who, _tokens.c.revoked_at.is_(None)).order_by(_tokens.c.id)
+    return [token for token in map(_token, tx.execute(query)) if scope in token.scopes]
 
 
 def used(tx: sa.Connection, number: int, now: datetime) -> None:

@@ -28,6 +28,10 @@ class State(StrEnum):
     WITHDRAWN = "withdrawn"  # the plan was changed before it was begun
 
 
+#: The outcome of a deadline whose report a person wants made anew.
+AGAIN = "asked again"
+
+
 @dataclass(frozen=True)
 class Owed:
     """One deadline with all that has happened to it."""
@@ -40,7 +44,7 @@ class Owed:
     holder: str | None = None
     held_since: datetime | None = None
     lease_until: datetime | None = None
-    outcome: str = ""  # how the last attempt ended: a status of runs, "cancelled", or nothing yet
+    outcome: str = ""  # how the last attempt ended: a status of runs, "cancelled", `AGAIN`, or nothing yet
     trouble: str | None = None
     message: str = ""
     run: str | None = None
@@ -221,6 +225,9 @@ def find(tx: sa.Connection, key: tuple[str, str]) -> Owed | None:
 def find_all(tx: sa.Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Owed]:
     """Those of these deadlines that are known, by (pipeline, period)."""
     wanted, found = sorted(set(keys)), dict[tuple[str, str], Owed]()
+    if len(wanted) == 1:  # as most looks ask; a list is a new statement each time
+        one = find(tx, wanted[0])
+        return {one.key: one} if one else {}
     for first in range(0, len(wanted), _AT_ONCE):
         rows = tx.execute(_listed(wanted[first : first + _AT_ONCE]))
         found |= {(row.pipeline, row.period): _owed(row) for row in rows}
@@ -247,6 +254,27 @@ def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Owed, .
     return tuple(map(_owed, tx.execute(query.order_by(_deadlines.c.due_at, _deadlines.c.pipeline))))
 
 
+_AHEAD = (
+    sa.select(_deadlines)
+    .where(_deadlines.c.state == State.OPEN, _deadlines.c.starts_at > _NOW)
+    .where(_deadlines.c.attempts == 0, _deadlines.c.holder.is_(None), _deadlines.c.outcome == "")
+    .where(
+        # A week is reported as of a day of the week after: the data of more weeks than of days can be there.
+        sa.or_(
+            _deadlines.c.as_of <= sa.bindparam("day"),
+            sa.and_(_deadlines.c.as_of <= sa.bindparam("week"), _deadlines.c.period.like("%-W__")),
+        )
+    )
+    .order_by(_deadlines.c.due_at, _deadlines.c.pipeline)
+)
+
+
+def ahead(tx: sa.Connection, now: datetime, day: date) -> tuple[Owed, ...]:
+    """Open deadlines that nobody has begun and whose hour is to come, about data up to a day; by due time."""
+    given = {"now": now, "day": day.isoformat(), "week": (day + timedelta(days=7)).isoformat()}
+    return tuple(map(_owed, tx.execute(_AHEAD, given)))
+
+
 def next_start(tx: sa.Connection, now: datetime) -> datetime | None:
     """When the next deadline begins that has not begun by now."""
     found: datetime | None = tx.scalar(_NEXT_START, {"now": now})
@@ -266,6 +294,25 @@ def claim(tx: sa.Connection, key: tuple[str, str], holder: str, now: datetime, u
     """Take an open deadline that nobody holds; whether it was taken."""
     given = {"of": key[0], "about": key[1], "by": holder, "now": now, "until": until}
     return tx.execute(_CLAIM, given).rowcount == 1
+
+
+def begin_early(tx: sa.Connection, key: tuple[str, str], now: datetime) -> None:
+    """Let the work on an open deadline begin now whose hour is still to come and that nobody has begun."""
+    mine = _at(_deadlines.update(), key).where(
+        _deadlines.c.state == State.OPEN,
+        _deadlines.c.starts_at > now,
+        _deadlines.c.attempts == 0,
+        _deadlines.c.holder.is_(None),
+        _deadlines.c.outcome == "",
+    )
+    tx.execute(mine.values(starts_at=now, next_try_at=now))
+
+
+def wait_for(tx: sa.Connection, key: tuple[str, str], starts_at: datetime) -> None:
+    """Let an open deadline that nobody holds wait for its hour, where no try is left: none of them counts then."""
+    mine = _at(_deadlines.update(), key).where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
+    mine = mine.where(_deadlines.c.next_try_at.is_(None))
+    tx.execute(mine.values(starts_at=starts_at, next_try_at=starts_at, attempts=0))
 
 
 def renew(tx: sa.Connection, holders: Iterable[str], until: datetime) -> frozenset[str]:
@@ -337,6 +384,12 @@ def settle(tx: sa.Connection, key: tuple[str, str], ending: Ending) -> bool:
     """Note what somebody did by hand to an open deadline that nobody holds; whether there was one."""
     open_ = _at(_deadlines.update(), key).where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
     return tx.execute(open_.values(**_values(ending))).rowcount == 1
+
+
+def again(tx: sa.Connection, key: tuple[str, str], now: datetime, message: str) -> bool:
+    """Let an open deadline that nobody holds be tried once more, however often it was; whether there was one."""
+    open_ = _at(_deadlines.update(), key).where(_deadlines.c.state == State.OPEN, _deadlines.c.holder.is_(None))
+    return tx.execute(open_.values(next_try_at=now, outcome=AGAIN, message=message)).rowcount == 1
 
 
 def _values(ending: Ending) -> dict[str, Any]:

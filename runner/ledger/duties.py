@@ -85,6 +85,12 @@ def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Task, .
     return tuple(map(_task, tx.execute(query.order_by(_duties.c.due_at, _duties.c.duty))))
 
 
+def past(tx: sa.Connection, duty: str, before: datetime, most: int) -> tuple[Task, ...]:
+    """The periods of a duty that were due before an instant, newest first."""
+    query = sa.select(_duties).where(_duties.c.duty == duty, _duties.c.due_at < before)
+    return tuple(map(_task, tx.execute(query.order_by(_duties.c.due_at.desc()).limit(most))))
+
+
 def next_due(tx: sa.Connection, now: datetime) -> datetime | None:
     """When the next duty that is not done falls due after now."""
     found: datetime | None = tx.scalar(_NEXT_DUE, {"now": now})

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from runner.errors import UsageError
 from runner.ledger.deliveries import CLOSED, Delivery, State, _delivery
 from runner.ledger.reports import Result, Run, _changed_row, _insert, _known, _new_records, _owe, _run, record_rows
-from runner.ledger.tables import artifacts, claims, deliveries, records, runs
+from runner.ledger.tables import Instant, artifacts, claims, deliveries, records, runs
 from runner.model import Decision, Status
 
 _PRUNED = "Its files were pruned on"
@@ -111,13 +111,26 @@ def unsent(tx: sa.Connection, now: datetime, most: int) -> tuple[tuple[Run, bool
     Its wait is over, its holder's lease has run out, or nobody began it. Not one that was tried `most` times, or that
     waits for a person.
     """
+    rows = tx.execute(_UNSENT, {"now": now, "most": most})
+    return tuple((_run(row), bool(row.begun)) for row in rows)
+
+
+def _unsent() -> sa.Select[Any]:
+    """The question of `unsent`, made once: every look asks it."""
     own = sa.and_(*(deliveries.c[name] == runs.c[name] for name in ("pipeline", "period", "version", "run")))
-    open_ = sa.and_(deliveries.c.sent_at.is_(None), deliveries.c.state.not_in(CLOSED), deliveries.c.attempts < most)
+    open_ = sa.and_(
+        deliveries.c.sent_at.is_(None),
+        *(deliveries.c.state != state for state in sorted(CLOSED)),
+        deliveries.c.attempts < sa.bindparam("most"),
+    )
+    now = sa.bindparam("now", type_=Instant)
     new = sa.and_(deliveries.c.attempts == 0, deliveries.c.holder.is_(None))
     begun = sa.or_(deliveries.c.next_try_at <= now, deliveries.c.lease_until <= now)
     waiting = sa.select(runs, sa.exists().where(own, open_, begun).label("begun"))
-    waiting = waiting.where(runs.c.status == Status.READY, sa.exists().where(own, open_, sa.or_(begun, new)))
-    return tuple((_run(row), bool(row.begun)) for row in tx.execute(waiting))
+    return waiting.where(runs.c.status == Status.READY, sa.exists().where(own, open_, sa.or_(begun, new)))
+
+
+_UNSENT = _unsent()
 
 
 def is_rejected(run: Run) -> bool:

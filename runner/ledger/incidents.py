@@ -50,6 +50,31 @@ def opened(tx: sa.Connection) -> dict[tuple[str, str], Incident]:
     return {(row.pipeline, row.period): _incident(row) for row in rows}
 
 
+def last(tx: sa.Connection, pipeline: str, period: str) -> Incident | None:
+    """The newest incident of a report's period."""
+    query = sa.select(_incidents).where(_incidents.c.pipeline == pipeline, _incidents.c.period == period)
+    row = tx.execute(query.order_by(_incidents.c.number.desc()).limit(1)).first()
+    return _incident(row) if row else None
+
+
+def page(tx: sa.Connection, before: int | None, most: int) -> tuple[Incident, ...]:
+    """Closed incidents with the highest numbers below `before`, highest first."""
+    query = sa.select(_incidents).where(_incidents.c.closed_at.is_not(None))
+    query = query if before is None else query.where(_incidents.c.number < before)
+    return tuple(map(_incident, tx.execute(query.order_by(_incidents.c.number.desc()).limit(most))))
+
+
+def note(tx: sa.Connection, number: int, text: str, now: datetime) -> None:
+    """Add a line to an incident's history that changes nothing in it."""
+    tx.execute(_events.insert().values(number=number, at=now, text=text))
+
+
+def is_noted(tx: sa.Connection, number: int, text: str) -> bool:
+    """Whether a line stands in an incident's history."""
+    query = sa.select(_events.c.id).where(_events.c.number == number, _events.c.text == text)
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Incident, ...]:
     """Incidents opened in [first, last), oldest first."""
     query = sa.select(_incidents).where(_incidents.c.opened_at >= first, _incidents.c.opened_at < last)

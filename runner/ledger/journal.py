@@ -55,6 +55,22 @@ def acts(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Act, ...]:
     return tuple(Act(row.at, row.who, row.what, row.details) for row in tx.execute(query))
 
 
+def about(tx: sa.Connection, run: str, since: datetime, most: int = 100) -> tuple[Act, ...]:
+    """What was done with a run since it began, oldest first."""
+    said = sa.cast(_acts.c.details, sa.Text).contains(f'"run": "{run}"', autoescape=True)
+    query = sa.select(_acts).where(_acts.c.at >= since, said).order_by(_acts.c.at, _acts.c.id).limit(most)
+    return tuple(Act(row.at, row.who, row.what, row.details) for row in tx.execute(query))
+
+
+#: As it stands in the index over drills: a value that is bound would not be known to be the same.
+_DRILLS = sa.select(_acts).where(_acts.c.what == sa.literal_column("'drill'")).order_by(_acts.c.at.desc())
+
+
+def drills(tx: sa.Connection, most: int) -> tuple[Act, ...]:
+    """The drills that were held last, newest first."""
+    return tuple(Act(row.at, row.who, row.what, row.details) for row in tx.execute(_DRILLS.limit(most)))
+
+
 #: Asked at every tick, so put together once.
 _MARK = sa.select(_marks).where(_marks.c.name == sa.bindparam("name"))
 _SET_MARK = (

@@ -22,7 +22,11 @@ class Process:
     @classmethod
     def this(cls) -> Process:
         """The process that asks."""
-        pid = os.getpid()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """The process that has a number on this machine now."""
         return cls(socket.gethostname(), _boot(), pid, _start(pid))
 
     @property

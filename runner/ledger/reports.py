@@ -283,6 +283,15 @@ class Ledger(Store):
             )
             return [dict(row[0]) for row in rows]
 
+    def recorded(self, pipeline: str, last_day: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """(name, row) of all that a pipeline recorded up to a day."""
+        query = sa.select(_records.c.name, _records.c["values"]).where(
+            _records.c.pipeline == pipeline, _records.c.day <= last_day
+        )
+        with self.read() as connection:
+            rows = connection.execute(query.order_by(_records.c.name, _records.c.day)).all()
+        return tuple((name, dict(values)) for name, values in rows)
+
     def records_digest(self, pipeline: str, last_day: str) -> str:
         """SHA-256 over all that a pipeline recorded up to a day: the fingerprint of an input."""
         query = sa.select(_records.c.name, _records.c.day, _records.c["values"]).where(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,10 @@ from runner.ledger.tables import shifts as _shifts
 from runner.ledger.tables import swaps as _swaps
 from runner.plan.oncall import Leg, Shift, Swap
 
+#: More than the longest shift.
+_LONGEST = timedelta(days=60)
+_DAY = timedelta(days=1)
+
 
 def frozen(tx: sa.Connection, since: datetime | None = None) -> tuple[Shift, ...]:
     """Shifts that were, oldest first; those that end after an instant."""
@@ -25,6 +29,16 @@ def frozen(tx: sa.Connection, since: datetime | None = None) -> tuple[Shift, ...
     if since is not None:
         query = query.where(_shifts.c.end > since)
     # Sorted afterwards: asked for in this order, a database reads all shifts instead of those that end later.
+    return _shifts_of(tx, query)
+
+
+def frozen_between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Shift, ...]:
+    """Shifts that were and touch [first, last), oldest first, whole; however long the record is, no others are read."""
+    near = _shifts.c.start > first - _LONGEST, _shifts.c.start < last
+    return tuple(shift for shift in _shifts_of(tx, sa.select(_shifts).where(*near)) if shift.end > first)
+
+
+def _shifts_of(tx: sa.Connection, query: sa.Select[Any]) -> tuple[Shift, ...]:
     rows = sorted(tx.execute(query), key=_start)
     return tuple(Shift(row.start, row.end, row.primary, row.secondary, tuple(row.because)) for row in rows)
 
@@ -37,6 +51,12 @@ def _start(row: Any) -> datetime:
 def frozen_until(tx: sa.Connection) -> datetime | None:
     """Up to when the past is frozen."""
     found: datetime | None = tx.scalar(sa.select(sa.func.max(_shifts.c.end)))
+    return found
+
+
+def frozen_since(tx: sa.Connection) -> datetime | None:
+    """From when on the past is frozen."""
+    found: datetime | None = tx.scalar(sa.select(sa.func.min(_shifts.c.start)))
     return found
 
 
@@ -78,6 +98,32 @@ def set_rules(tx: sa.Connection, text: str, since: datetime) -> None:
 def swaps(tx: sa.Connection) -> tuple[Swap, ...]:
     """Every swap ever offered, oldest first."""
     return tuple(map(_swap, tx.execute(sa.select(_swaps).order_by(_swaps.c.id))))
+
+
+def swap(tx: sa.Connection, number: int) -> Swap | None:
+    """A swap by its number."""
+    row = tx.execute(sa.select(_swaps).where(_swaps.c.id == number)).first() if 0 < number < 2**31 else None
+    return _swap(row) if row else None
+
+
+def swaps_between(tx: sa.Connection, first: datetime, last: datetime) -> tuple[Swap, ...]:
+    """The swaps of which a half touches [first, last), oldest first, however they stand."""
+    # Instants are kept as text, all in UTC; a day more on either side, for these may differ in their last digits.
+    bounds = ((first - _DAY).isoformat(), (last + _DAY).isoformat())
+    halves = [_touches(name, bounds) for name in ("give", "take")]
+    found = map(_swap, tx.execute(sa.select(_swaps).where(sa.or_(*halves)).order_by(_swaps.c.id)))
+    return tuple(swap for swap in found if any(leg.start < last and first < leg.end for leg in (swap.give, swap.take)))
+
+
+def _touches(half: str, bounds: tuple[str, str]) -> sa.ColumnElement[bool]:
+    start, end = (_swaps.c.rest[half, bound].as_string() for bound in ("start", "end"))
+    return sa.and_(end > bounds[0], start < bounds[1])
+
+
+def newest_swaps(tx: sa.Connection, most: int, before: int | None = None) -> tuple[Swap, ...]:
+    """The newest swaps, newest first; with `before` those with smaller numbers."""
+    query = sa.select(_swaps).order_by(_swaps.c.id.desc()).limit(most)
+    return tuple(map(_swap, tx.execute(query.where(_swaps.c.id < before) if before is not None else query)))
 
 
 def offer(tx: sa.Connection, swap: Swap) -> Swap:

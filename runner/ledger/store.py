@@ -131,7 +131,10 @@ def _to_4(connection: sa.Connection) -> None:
 
 
 def _to_5(connection: sa.Connection) -> None:
-    """The desk: links, sessions, tokens, arrivals. New tables only, which are made already."""
+    """The desk: links, sessions, tokens, arrivals; what somebody was given is found by their address and by the run."""
+    for statement in PARTIAL:
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("CREATE INDEX IF NOT EXISTS deadlines_of_pipeline ON deadlines (pipeline, due_at)")
 
 
 _STEPS = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}

@@ -155,6 +155,7 @@ deadlines = sa.Table(
     sa.Index("deadlines_by_state", "state", "starts_at"),
     sa.Index("deadlines_by_due", "due_at"),
     sa.Index("deadlines_ended", "pipeline", "state", "ended_at"),
+    sa.Index("deadlines_of_pipeline", "pipeline", "due_at"),
 )
 
 incidents = sa.Table(
@@ -361,7 +362,7 @@ arrivals = sa.Table(
     "arrivals",
     meta,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("source", sa.String(64), nullable=False),  # of sources.yml, or `warehouse`
+    sa.Column("source", sa.String(255), nullable=False),  # of sources.yml, `warehouse`, or a file of a pipeline
     sa.Column("day", sa.String(10), nullable=False),  # whole up to and with this day
     sa.Column("at", Instant, nullable=False),
     sa.Column("who", sa.String(255), nullable=False),  # the token that said so
@@ -376,7 +377,11 @@ PARTIAL = (
     "CREATE INDEX IF NOT EXISTS incidents_closed ON incidents (closed_at) WHERE closed_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS deadlines_held ON deadlines (holder, lease_until) WHERE holder IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS deliveries_open ON deliveries (pipeline, period) WHERE sent_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS acts_drills ON acts (at) WHERE what = 'drill'",
     "CREATE INDEX IF NOT EXISTS duties_open ON duties (due_at, opens_at) WHERE done_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS deliveries_by_run ON deliveries (run)",
+    "CREATE INDEX IF NOT EXISTS deliveries_by_reader ON deliveries (lower(recipient), sent_at)",
+    "CREATE INDEX IF NOT EXISTS deliveries_by_reader_of ON deliveries (lower(recipient), pipeline, sent_at)",
 )
 for _text in PARTIAL:
     _table = meta.tables[_text.partition(" ON ")[2].partition(" ")[0]]

@@ -58,6 +58,35 @@ def undo(swap: Swap, who: str, now: datetime) -> Swap:
     return replace(swap, undone_at=now)
 
 
+def state_of(swap: Swap, now: datetime) -> str:
+    """Offered, agreed, declined or undone; lapsed when nobody answered in time; over when both halves have been."""
+    both = set(swap.people) <= swap.accepted.keys()
+    if swap.undone_at is not None:
+        return "undone" if both else "declined"
+    if not both:
+        return "offered" if now < min(swap.give.start, swap.take.start) else "lapsed"
+    return "agreed" if now < max(swap.give.end, swap.take.end) else "over"
+
+
+def asked(swap: Swap) -> list[str]:
+    """Whose acceptance is still wanted."""
+    return [who for who in swap.people if who not in swap.accepted]
+
+
+def concerned(swap: Swap) -> list[str]:
+    """The two, and whoever made the offer."""
+    return list(dict.fromkeys((*swap.people, swap.offered_by)))
+
+
+def may(swap: Swap, who: str, now: datetime) -> list[str]:
+    """What somebody can do to a swap as it stands: accept, decline, undo."""
+    state = state_of(swap, now)
+    can = ["accept"] if state == "offered" and who in asked(swap) else []
+    can += ["decline"] if state == "offered" and who in concerned(swap) else []
+    begun = now >= min(swap.give.start, swap.take.start)
+    return can + (["undo"] if state == "agreed" and who in swap.people and not begun else [])
+
+
 def _require_open(swap: Swap) -> None:
     if swap.undone_at is not None:
         raise UsageError(f"Swap {swap.swap} was declined or undone.", "Offer a new one.")

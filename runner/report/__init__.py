@@ -24,6 +24,8 @@ A map of this folder, in the order of the way::
     manifest.py    what a run says of itself
     release.py     what may go out is handed over, and the run says so
     diary.py       what happened in a run, line by line
+    story.py       the same told as stages with their times
+    cells.py       an executed notebook as a person looks at it, bounded and without any markup
     shelf.py       run folders: worked on aside, renamed whole, tidied after a crash
     handover.py    one message for each reader
     approval.py    a held report released, or turned down, by somebody entitled

@@ -45,11 +45,18 @@ class Given:
     met: tuple[str, ...] = ()
 
 
-def retry(run: Run, at: datetime, ctx: Ctx) -> Made:
-    """Send what is still owed of a run, also to those that were refused before. Raises UsageError."""
+def retry(run: Run, at: datetime, ctx: Ctx, asked: Giving | None = None) -> Made:
+    """Send what is still owed of a run, also to those that were refused before. Raises UsageError.
+
+    Who `asked` is written down first: whatever comes of it, somebody tried.
+    """
     _refuse(run, ctx)
     if not ctx.project.readers(ctx.project.pipeline(run.pipeline)):
         raise UsageError(f"{run.pipeline} has no readers.", "Name lists under `readers` in config/pipelines.yml.")
+    if asked is not None:
+        details = {"run": run.run, "pipeline": run.pipeline, "period": run.period, "because": asked.because}
+        with ctx.ledger.write() as tx:
+            journal.act(tx, journal.Act(asked.at, asked.who, "sent once more", details))
     handover.owe_again(ctx.project, ctx.ledger, run)
     made = hand_over(run, ctx)
     if made.status is Status.DELIVERED:
@@ -76,7 +83,8 @@ def give(run: Run, giving: Giving, ctx: Ctx, keep: Callable[[Archive], None]) ->
         given = Given(packed, recipients, _met(tx, run, recipients, giving.at, ctx.project))
         _note(tx, run, given, giving)
         if not any(_waits(item) for item in book.of(tx, version_of(run))):
-            done = replace(run, status=Status.DELIVERED, trouble=None)
+            kept = "" if run.trouble else run.message  # what kept it from its readers is over
+            done = replace(run, status=Status.DELIVERED, trouble=None, message=kept)
             finished.mark(tx, done)
             _settle(tx, done, giving.at)
         keep(packed)

@@ -317,7 +317,6 @@ def _message(this: _Round, item: Delivery, reader: Person) -> EmailMessage:
     pipeline, settings = project.pipelines[run.pipeline], project.settings
     engineers = project.people.engineers
     owners = [engineers[name] for name in (pipeline.owners.primary, pipeline.owners.secondary)]
-    name = f"{run.pipeline}-{run.period.replace('@', '-')}.pdf"
     restates = item.recipient.lower() in this.had
     subject = f"{pipeline.title} – {this.report.nb.metadata['runner']['period_text']}"
     envelope = mail.Envelope(
@@ -326,13 +325,18 @@ def _message(this: _Round, item: Delivery, reader: Person) -> EmailMessage:
         subject=f"Restatement: {subject}" if restates else subject,
         date=this.desk.now(),
         message_id=item.message_id,
-        report_name=name,
+        report_name=report_name(run),
         reply_to=tuple(mail.Person(owner.name, owner.email) for owner in owners),
         opening=_replaces(this.had[item.recipient.lower()], project) if restates else "",
         unsubscribe=settings.mail.unsubscribe or "",
     )
     room = mail.Room(settings.mail.largest, _place(settings.mail.archive, run))
     return mail.fitted(envelope, this.document, this.report.pdf, room, (*project.templates, shipped.TEMPLATES))
+
+
+def report_name(run: Run) -> str:
+    """The name under which readers get a report's file."""
+    return f"{run.pipeline}-{run.period.replace('@', '-')}.pdf"
 
 
 def _replaces(at: datetime | None, project: Project) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _OPERATING = {"readers", "approvers", "limit", "cell_limit", "ready_by", "room",
 SETTLED = 2_500_000_000
 #: Templates of messages that are no reports.
 _MESSAGES = {"runbook.md", "alert.html.j2"}
+#: Of this package and of the templates, what no report is made with: the pages of the desk.
+_DESK = "web"
 _SHOWN = {"company", "time_zone", "confidential", "sender"}
 
 
@@ -93,14 +96,18 @@ def code(project: Project, pipeline: Pipeline, templates: tuple[Path, ...]) -> d
     )
     found |= {f"config/{path.relative_to(project.folder / 'config').as_posix()}": _digest(path) for path in config}
     for number, folder in enumerate(templates):
-        shown = (path for path in _files(folder) if path.name not in _MESSAGES)
+        shown = (path for path in _made_with(folder) if path.name not in _MESSAGES)
         found |= _named(f"templates[{number}]", folder, shown)
     return found | _package(package)
 
 
 def _package(package: Path) -> dict[str, str]:
     # Kernels run what is there now, also when a scheduler that runs for weeks has loaded something older.
-    return _named("runner", package, (path for path in _files(package) if path.suffix == ".py"))
+    return _named("runner", package, (path for path in _made_with(package) if path.suffix == ".py"))
+
+
+def _made_with(folder: Path) -> Iterator[Path]:
+    return (path for path in _files(folder) if path.relative_to(folder).parts[0] != _DESK)
 
 
 def _named(name: str, folder: Path, paths: Iterable[Path]) -> dict[str, str]:
@@ -152,3 +159,29 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "distributions": dict(sorted((name.lower(), version) for name, version in found if name)),
     }
+
+
+def commit(folder: Path) -> str | None:
+    """The commit that a project's folder stands at, where it is a checkout of git; files changed since have hashes."""
+    place = next((each / ".git" for each in (folder, *folder.resolve().parents) if (each / ".git").exists()), None)
+    try:
+        found = _head(place) if place is not None else None
+    except (OSError, UnicodeError):
+        return None
+    return found if found and re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", found) else None
+
+
+def _head(place: Path) -> str | None:
+    """What HEAD names, through one reference, loose or packed. A second work tree has a HEAD of its own."""
+    if place.is_file():
+        place = place.parent / place.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+    said = (place / "HEAD").read_text(encoding="utf-8").strip()
+    if not said.startswith("ref:"):
+        return said
+    name = said.removeprefix("ref:").strip()
+    common = place / "commondir"
+    home = place / common.read_text(encoding="utf-8").strip() if common.is_file() else place
+    if (home / name).is_file():
+        return (home / name).read_text(encoding="utf-8").strip()
+    packed = (home / "packed-refs").read_text(encoding="utf-8").splitlines()
+    return next((line.split()[0] for line in packed if line.endswith(f" {name}")), None)

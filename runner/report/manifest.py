@@ -93,6 +93,7 @@ def _core(draft: Draft, ctx: Ctx) -> dict[str, Any]:
         "started_at": run.started_at.isoformat(timespec="seconds"),
         "inputs": run.inputs,
         "parameters": dict(plan.values),
+        "commit": inputs.commit(ctx.project.folder),
         "code": dict(made_of.code) if made_of else {},
         "data": {"fingerprints": dict(made_of.data) if made_of else {}, "sources": dict(draft.scraps.sources)},
         "environment": inputs.environment(),

@@ -13,7 +13,7 @@ import runner.light  # noqa: F401 - before nbformat
 import nbformat  # isort: skip
 from nbformat import NotebookNode  # isort: skip
 
-__all__ = ["NotebookNode", "bare", "code", "node", "notebook", "output", "own", "read", "words", "write"]
+__all__ = ["NotebookNode", "bare", "code", "node", "notebook", "of", "output", "own", "read", "words", "write"]
 
 
 def read(path: Path) -> NotebookNode:
@@ -38,7 +38,12 @@ def bare(path: Path) -> NotebookNode:
 
 def own(path: Path) -> NotebookNode:
     """A notebook that this program has just written: not validated once more, which takes most of the time."""
-    return nbformat.from_dict(json.loads(path.read_text(encoding="utf-8")))  # type: ignore[no-any-return, no-untyped-call]
+    return of(path.read_bytes())
+
+
+def of(data: bytes) -> NotebookNode:
+    """As `own`, by what is in the file. Raises ValueError for what is no JSON."""
+    return nbformat.from_dict(json.loads(data))  # type: ignore[no-any-return, no-untyped-call]
 
 
 def write(nb: NotebookNode, path: Path, indent: int | None = 1) -> None:

@@ -6,6 +6,7 @@ start throws the folder away; killed between, the next start moves it, or anothe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -62,6 +63,15 @@ def intact(folder: Path, expected: tuple[Artifact, ...]) -> bool:
     return bool(expected) and all(
         (folder / item.path).is_file() and file_digest(folder / item.path) == item.sha256 for item in expected
     )
+
+
+def proven(folder: Path, item: Artifact) -> bytes | None:
+    """What a file of a finished run holds; None where it is gone, or is not the one that was kept."""
+    try:
+        data = (folder / item.path).read_bytes()
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == item.sha256 else None
 
 
 def move(project: Project, run: Run) -> Path:

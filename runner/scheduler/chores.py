@@ -14,7 +14,7 @@ from runner.ledger import Run, duties, incidents, outbox
 from runner.ledger.duties import Done, Task
 from runner.model import Level, Status
 from runner.plan.calendar import local_day
-from runner.plan.incidents import Incident, Kind, Sighting, State, Watch, advance, next_look, opened
+from runner.plan.incidents import Incident, Kind, Notice, Sighting, State, Watch, advance, next_look, opened
 from runner.plan.oncall import Rota
 from runner.scheduler import letters, roster, rounds
 from runner.scheduler.office import Office
@@ -189,6 +189,24 @@ def _watch(who: str, look: _Look) -> Watch:
     shift = look.rota.at(look.now) if look.rota else None
     others = [name for name in (shift.primary, shift.secondary) if name and name != who] if shift else []
     return Watch(who, others[0] if others else None, tuple(others[1:]))
+
+
+def message(tx: sa.Connection, office: Office, incident: Incident, notice: Notice, now: datetime) -> Message | None:
+    """What a notice of a duty's incident says, written now; None where config or the book has the duty no more."""
+    task = _task_of(tx, office, incident)
+    plain = _message(office, task, notice.kind, now) if task else None
+    return letters.handed(office, incident, notice, plain) if plain and notice.by else plain
+
+
+def watch(tx: sa.Connection, office: Office, incident: Incident, now: datetime) -> Watch | None:
+    """Who answers for the incident of a duty; None where config or the book has the duty no more."""
+    task, seen = _task_of(tx, office, incident), _Look(now, roster.rota_of(tx, office.project, now - roster.RECENT))
+    return _watch(rounds.owner(tx, office.project, office.project.duties[task.due.duty], now), seen) if task else None
+
+
+def _task_of(tx: sa.Connection, office: Office, incident: Incident) -> Task | None:
+    name = incident.pipeline.removeprefix(PREFIX)
+    return duties.find(tx, name, incident.period) if name in office.project.duties else None
 
 
 def _message(office: Office, task: Task, kind: Kind, now: datetime) -> Message:

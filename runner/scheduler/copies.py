@@ -6,9 +6,12 @@ channel but mail, and mail goes into the copy's own maildir.
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from runner import config
 from runner.config import WAREHOUSE, Person, Pipeline, Project
 from runner.config.yaml import parse
 from runner.errors import UsageError
+from runner.ledger import Ledger, Result, Run
+from runner.model import Status
 
 _FOLDERS = ("config", "notebooks", "templates")
 _LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
@@ -69,6 +74,20 @@ def with_reader(copy: Project, pipeline: Pipeline, reader: Person) -> Project:
     rewrite(copy.folder / "config/people.yml", add)
     rewrite(copy.folder / "config/pipelines.yml", give)
     return config.load(copy.folder, copy.censor)
+
+
+def with_records(real: Ledger, own: Ledger, pipelines: Iterable[str], last_day: str, now: datetime) -> None:
+    """Let a copy's own ledger know what pipelines recorded up to a day: other reports rest on it."""
+    count = itertools.count(1)
+    for pipeline in pipelines:
+        tables: dict[tuple[str, ...], dict[str, list[list[Any]]]] = {}
+        for name, row in real.recorded(pipeline, last_day):
+            tables.setdefault(tuple(row), {}).setdefault(name, []).append(list(row.values()))
+        for columns, found in tables.items():
+            run = Run(f"carried-{next(count)}", pipeline, "carried over", "", now)
+            own.begin(run)
+            records = {name: {"columns": list(columns), "rows": rows} for name, rows in found.items()}
+            own.finish(Result(replace(run, status=Status.INTERRUPTED), records=records))
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -75,7 +75,7 @@ class Threads:
     def _make(self, order: Order, stop: Stop) -> None:
         deadline = order.deadline
         pipeline = self._ctx.project.pipelines[deadline.pipeline]
-        job = Job(pipeline, deadline.as_of.isoformat(), deadline.experiment)
+        job = Job(pipeline, deadline.as_of.isoformat(), deadline.experiment, again=order.again)
         try:
             ctx = replace(self._ctx, stop=stop)
             made: Made | Exception = resume(order.run, job, ctx) if order.run else produce(job, ctx)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from runner.config import Person, Pipeline, Project
 from runner.ledger.outbox import Letter
-from runner.plan.incidents import Incident, Notice
+from runner.plan.incidents import Incident, Kind, Notice
 
 if TYPE_CHECKING:
     from runner.delivery.messages import Message
+    from runner.scheduler.office import Office
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,19 @@ def to_engineer(project: Project, about: About, who: str, message: Message) -> t
     engineer = project.people.engineers.get(who)
     channels = ("mail", *engineer.channels) if engineer else ()
     return tuple(plain(project, about, Addressee(who, engineer, c), message) for c in channels if engineer)
+
+
+def handed(office: Office, incident: Incident, notice: Notice, message: Message) -> Message:
+    """A message about open trouble, to whoever it is handed to, or from whom it is taken."""
+    from runner.delivery import alerts  # noqa: PLC0415 - names are asked for without any letter
+
+    by = name_of(office.project, notice.by)
+    if notice.kind is Kind.TAKEN:
+        to = name_of(office.project, notice.after[0]) if notice.after else by
+        return alerts.taken_over(message, alerts.Handing(by, to, notice.note))
+    within = office.policy(tells_readers=False).acknowledge_within
+    answer = f"{office.command} ack {incident.number} --by {notice.person}"
+    return alerts.handed_over(message, alerts.Handing(by, "", notice.note, within, answer))
 
 
 def about(key: Key) -> About:

@@ -31,13 +31,15 @@ LEASE = timedelta(seconds=90)
 class Order:
     """One attempt at one deadline, under the token that claimed it.
 
-    With a `run`, it is made and ready: nothing is left to do but hand over what is still owed of it.
+    With a `run`, it is made and ready: nothing is left to do but hand over what is still owed of it. With `again` a
+    person wants it made anew, be it of the very same.
     """
 
     token: str
     deadline: Deadline
     attempt: int
     run: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -272,7 +272,7 @@ def _outage(office: Office, look_: _Look, incident: Incident) -> Outage:
         runbook=filled(section.text, _words(look_, pipeline, incident)),
         command=office.command,
         drill=office.drill,
-        acknowledged_by=letters.name_of(office.project, incident.acknowledged_by),
+        acknowledged_by=letters.name_of(office.project, incident.acknowledged_by if incident.is_taken else None),
     )
 
 
@@ -294,6 +294,26 @@ def _words(look_: _Look, pipeline: Pipeline, incident: Incident) -> dict[str, st
     if look_.seen.need is not None:
         words["DATE"] = look_.seen.need.owed.deadline.as_of.isoformat()
     return words
+
+
+def message(tx: sa.Connection, office: Office, incident: Incident, notice: Notice, now: datetime) -> Message | None:
+    """What a notice of a source's incident says, written now; None where config has the source no more."""
+    look_ = _look_at(tx, office, incident, now)
+    plain = _message(office, notice, _outage(office, look_, incident)) if look_ else None
+    return letters.handed(office, incident, notice, plain) if plain and notice.by else plain
+
+
+def watch(tx: sa.Connection, office: Office, incident: Incident, now: datetime) -> Watch | None:
+    """Who answers for the incident of a source; None where config has the source no more."""
+    look_ = _look_at(tx, office, incident, now)
+    return _watch(office, look_) if look_ else None
+
+
+def _look_at(tx: sa.Connection, office: Office, incident: Incident, now: datetime) -> _Look | None:
+    name = incident.pipeline.removeprefix(PREFIX)
+    if name not in names_of(office.project) or not office.project.pipelines:
+        return None
+    return _Look(name, _seen(tx, office, now), roster.rota_of(tx, office.project, now - roster.RECENT), now)
 
 
 def _message(office: Office, notice: Notice, outage: Outage) -> Message:

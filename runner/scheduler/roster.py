@@ -45,6 +45,23 @@ def rota_of(tx: sa.Connection, project: Project, since: datetime | None = None) 
     return Rota(project.oncall, book.swaps(tx), book.frozen(tx, since), frozenset(project.people.engineers))
 
 
+def rota_between(tx: sa.Connection, project: Project, first: datetime, last: datetime) -> Rota | None:
+    """The rota for questions about [first, last) alone: of record and swaps only what touches that span is read.
+
+    The record is read somewhat further, so that its end is not taken for the end of all that is frozen.
+    """
+    if project.oncall is None:
+        return None
+    known, end = frozenset(project.people.engineers), last + RECENT
+    shifts = book.frozen_between(tx, first - RECENT, end)
+    return Rota(project.oncall, book.swaps_between(tx, first - RECENT, end), shifts, known)
+
+
+def is_turned(tx: sa.Connection, project: Project) -> bool:
+    """Whether the rules or the people are other than at the last look, or there was none: whether `keep` has work."""
+    return project.oncall is not None and _terms(tx) != _Terms.of(project)
+
+
 def holiday_of(project: Project) -> Callable[[date], str]:
     """The days that count as holidays in shares of the rota: those of its own calendar, with the company's days."""
     days = project.holidays

@@ -48,6 +48,11 @@ def sight(owed: Owed, around: Circumstances, now: datetime) -> Sighting:
     return _early(owed, around, now)
 
 
+def attempt_of(owed: Owed) -> str:
+    """The attempt whose trouble is seen: another one is new trouble, though it looks the same."""
+    return f"{owed.attempts} {owed.run or ''}".strip()
+
+
 def next_change(owed: Owed, around: Circumstances, now: datetime) -> datetime | None:
     """The next instant after now at which something else would be seen if nothing happens."""
     deadline = owed.deadline

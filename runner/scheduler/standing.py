@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from runner.config import Pipeline, Project
-from runner.ledger import deadlines, incidents, journal, outbox
+from runner.errors import RunnerError
+from runner.ledger import Ledger, deadlines, incidents, journal, outbox
 from runner.ledger.deadlines import Owed
 from runner.ledger.deadlines import State as Owing
 from runner.plan.calendar import instant, local_day
-from runner.plan.deadlines import Deadline, Timetable, all_deadlines
+from runner.plan.deadlines import Begin, Deadline, Timetable, all_deadlines
 from runner.plan.forecast import words
 from runner.plan.incidents import Incident
 from runner.plan.oncall import Shift
 from runner.scheduler import planning, roster, work
-from runner.scheduler.circumstances import circumstances
+from runner.scheduler.begins import begins_of
+from runner.scheduler.circumstances import circumstances, forecast_of
 from runner.scheduler.letters import name_of
 from runner.scheduler.office import Office
+from runner.scheduler.opening import onlooker
 from runner.scheduler.roster import WATERMARK
 from runner.scheduler.sightings import sight
 from runner.scheduler.work import Inputs
@@ -40,13 +43,17 @@ class Span:
 
 @dataclass(frozen=True)
 class Standing:
-    """One deadline as it stands: what is seen of it in a word and a sentence, who answers for it, its incident."""
+    """One deadline as it stands: what is seen of it in a word and a sentence, who answers for it, its incident.
+
+    `expected` is when it is there if a run takes as long as usual; None where it is there, or does not come by itself.
+    """
 
     owed: Owed
     state: str
     sentence: str
     responsible: str
     incident: Incident | None = None
+    expected: datetime | None = None
 
 
 def promised(project: Project, timetable: Timetable, span: Span) -> tuple[Deadline, ...]:
@@ -95,6 +102,36 @@ def shift_at(tx: sa.Connection, project: Project, now: datetime) -> Shift | None
     return rota.at(now) if rota else None
 
 
+@dataclass(frozen=True)
+class Watching:
+    """Who is on call now, and until when; who takes over then. Only who is primary counts for the two."""
+
+    primary: str
+    secondary: str | None
+    until: datetime
+    following: str | None
+
+
+#: So many shifts ahead somebody else is looked for: where there is nobody, there is no change of hands.
+_AHEAD = 8
+
+
+def watching(tx: sa.Connection, project: Project, now: datetime) -> Watching | None:
+    """Who is on call at an instant and who after that; None where the project has no rota."""
+    rota = roster.rota_of(tx, project, now - roster.RECENT)
+    if rota is None:
+        return None
+    shift = rota.at(now)
+    until, following = shift.end, None
+    for _ in range(_AHEAD):
+        after = rota.at(until)
+        if after.primary != shift.primary:
+            following = after.primary
+            break
+        until = after.end
+    return Watching(shift.primary, shift.secondary, until, following)
+
+
 def _stand(office: Office, owed: Owed, look: _Look) -> Standing:
     pipeline, incident = office.project.pipelines.get(owed.deadline.pipeline), look.incidents.get(owed.key)
     who = _responsible(office.project, pipeline, incident, look.shift)
@@ -103,8 +140,23 @@ def _stand(office: Office, owed: Owed, look: _Look) -> Standing:
         state = seen.over or (str(seen.state) if seen.state else "under way" if owed.holder else "begins")
         if seen.over == "met" and not owed.on_time:
             state = "met late"
-        return Standing(owed, state, seen.sentence, who, incident)
-    return Standing(owed, "planned", f"Begins at {begins(owed.deadline, office.zone)}.", who, incident)
+        return Standing(owed, state, seen.sentence, who, incident, _expected(office, owed, look))
+    sentence = f"Begins at {begins(owed.deadline, office.zone)}."
+    return Standing(owed, "planned", sentence, who, incident, _expected(office, owed, look))
+
+
+def _expected(office: Office, owed: Owed, look: _Look) -> datetime | None:
+    """When it is there if a run takes as long as usual."""
+    if owed.state is not Owing.OPEN:
+        return None
+    usual = forecast_of(office, owed.deadline.pipeline).usual
+    if owed.holder is not None:
+        return max(look.now, (owed.held_since or look.now) + usual)
+    is_fresh = not owed.attempts and not owed.outcome
+    begins_at = owed.next_try_at or (owed.deadline.starts_at if is_fresh else None)
+    if begins_at is None or work.waits_for(office, owed, look.inputs):
+        return None
+    return max(look.now, begins_at) + usual
 
 
 def _responsible(project: Project, pipeline: Pipeline | None, incident: Incident | None, shift: Shift | None) -> str:
@@ -114,6 +166,24 @@ def _responsible(project: Project, pipeline: Pipeline | None, incident: Incident
     if shift:
         return f"{name_of(project, shift.primary)} (on call)"
     return f"{name_of(project, pipeline.owners.primary)} (owner)" if pipeline else ""
+
+
+def looked(tx: sa.Connection) -> datetime | None:
+    """When a scheduler looked last; None before any look."""
+    mark = journal.mark(tx, WATERMARK)
+    return mark.at if mark else None
+
+
+def glance(project: Project, ledger: Ledger) -> Office:
+    """An office to look from that never fails for want of the warehouse: what the book has of experiments is shown."""
+
+    def begins() -> tuple[Begin, ...]:
+        try:
+            return begins_of(project)
+        except (RunnerError, OSError):
+            return ()
+
+    return replace(onlooker(project, ledger), begins=begins)
 
 
 def warnings(tx: sa.Connection, office: Office, now: datetime) -> list[str]:

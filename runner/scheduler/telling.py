@@ -20,14 +20,14 @@ from runner.ledger.deadlines import Owed
 from runner.ledger.incidents import Overtaken
 from runner.ledger.outbox import Letter
 from runner.plan.calendar import clock
-from runner.plan.incidents import Change, Incident, Kind, Notice, Sighting, Watch, advance, opened
+from runner.plan.incidents import Change, Incident, Kind, Notice, Sighting, Watch, advance, is_settled, opened
 from runner.plan.oncall import Rota
 from runner.plan.periods import period_of
 from runner.plan.runbooks import KINDS
 from runner.scheduler import letters, roster, work
 from runner.scheduler.circumstances import circumstances
 from runner.scheduler.office import Office
-from runner.scheduler.sightings import sight
+from runner.scheduler.sightings import attempt_of, sight
 from runner.scheduler.work import Inputs
 
 
@@ -71,13 +71,18 @@ def _look(tx: sa.Connection, office: Office, owed: Owed, seen: _Open) -> list[In
         # Gone from config/pipelines.yml: nothing can be said to anybody.
         return [incidents.drop(tx, incident, now)] if incident else []
     sighting = sight(owed, circumstances(office, owed, seen.inputs), now)
-    if incident is None and (sighting.state is None or sighting.over):
+    if incident is None and (sighting.state is None or sighting.over or _is_settled(tx, owed, sighting)):
         return []
     change = _advance(office, incident or opened(*owed.key, now), sighting, seen.rota(), now)
     if not change.notices and change.incident == incident:
         return []
     with tx.begin_nested():  # what is half written when something fails is taken back, and no more than that
         return [_keep(tx, office, change, owed, seen)]
+
+
+def _is_settled(tx: sa.Connection, owed: Owed, sighting: Sighting) -> bool:
+    """Whether a person resolved the very trouble that is seen."""
+    return is_settled(incidents.last(tx, *owed.key), sighting, attempt_of(owed))
 
 
 def _note(office: Office, told: Iterable[Incident]) -> None:
@@ -112,7 +117,7 @@ def _advance(office: Office, incident: Incident, sighting: Sighting, rota: Rota 
     pipeline = office.project.pipelines[incident.pipeline]
     if incident.acknowledged_by and incident.acknowledged_by not in office.project.people.engineers:
         # Whoever was at it has left: nobody is.
-        incident = replace(incident, acknowledged_by=None, acknowledged_at=None, next_step_at=now)
+        incident = replace(incident, acknowledged_by=None, acknowledged_at=None, handed_by=None, next_step_at=now)
     policy = office.policy(tells_readers=bool(office.project.readers(pipeline)))
     return advance(incident, sighting, watch_of(rota, pipeline, now), policy, now)
 
@@ -162,7 +167,7 @@ def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed
         drill=office.drill,
         held=owed.outcome == "held" and owed.holder is None,
         undelivered=owed.trouble == str(Trouble.DELIVERY_FAILED) and owed.holder is None,
-        acknowledged_by=letters.name_of(office.project, incident.acknowledged_by),
+        acknowledged_by=letters.name_of(office.project, incident.acknowledged_by if incident.is_taken else None),
     )
 
 
@@ -232,6 +237,15 @@ def _attempts(office: Office, owed: Owed, now: datetime) -> str:
 # Who gets which words.
 
 
+def message(tx: sa.Connection, office: Office, incident: Incident, notice: Notice, now: datetime) -> Message | None:
+    """What a notice of a report's incident says, written now; None where config or the book has the report no more."""
+    owed = deadlines.find(tx, (incident.pipeline, incident.period))
+    if owed is None or incident.pipeline not in office.project.pipelines:
+        return None
+    seen = _Open(incident, lambda: None, now, work.inputs_of(tx, office, (owed,)))
+    return _message(office, incident, notice, _situation(tx, office, incident, owed, seen))
+
+
 def _letters(
     tx: sa.Connection, office: Office, incident: Incident, notice: Notice, situation: Situation
 ) -> Iterable[Letter]:
@@ -262,7 +276,9 @@ def _for_readers(office: Office, notice: Notice, situation: Situation) -> Messag
     return compose(situation, notice.next_word_at, company)
 
 
-def _message(office: Office, incident: Incident, notice: Notice, situation: Situation) -> Message:
+def _message(  # noqa: PLR0911 - one for each kind
+    office: Office, incident: Incident, notice: Notice, situation: Situation
+) -> Message:
     policy, who = office.policy(tells_readers=True), notice.person or ""
     names = office.project.people.engineers
     role = notice.role or "one of those told before"
@@ -278,6 +294,11 @@ def _message(office: Office, incident: Incident, notice: Notice, situation: Situ
         before = notice.after[0] if notice.after else ""
         said = names[before].name if before in names else "the engineer before"
         return alerts.hand_off(situation, said, who)
+    if notice.kind is Kind.RESOLVED:
+        return alerts.closed(situation, letters.name_of(office.project, notice.by), notice.note)
+    if notice.by:
+        plain = alerts.trouble(situation, role, policy.acknowledge_within, who)
+        return letters.handed(office, incident, notice, plain)
     if notice.kind is Kind.MISSED:
         return alerts.closed(situation, "The scheduler", incident.sentence)
     return alerts.recovered(situation, incident.sentence)

@@ -18,6 +18,7 @@ from runner.ledger.deadlines import Ending, Owed
 from runner.ledger.deadlines import State as Owing
 from runner.model import Status
 from runner.plan.periods import period_of
+from runner.scheduler import arrivals
 from runner.scheduler.office import Done, Office, Order
 
 #: How an attempt ended that made its report and left readers without it: more tries follow by themselves ...
@@ -50,6 +51,8 @@ def collect(office: Office, now: datetime) -> tuple[Done, ...]:
         ending = _ending(office, done)
         with office.ledger.write() as tx:
             kept = deadlines.end(tx, done.order.deadline.key, done.order.token, ending)
+            if kept:
+                arrivals.clock_again(tx, office, done)
         office.notes.pop(f"durations of {done.order.deadline.pipeline}", None)
         fields = {"run": done.run, "pipeline": done.order.deadline.pipeline, "period": done.order.deadline.period}
         office.log("run ended", status=str(done.status), message=done.message, counted=kept, **fields)
@@ -215,13 +218,18 @@ def _claimed(tx: sa.Connection, office: Office, now: datetime) -> list[Order]:
     orders: list[Order] = []
     count, begun = office.notes.get("orders", 0), deadlines.begun(tx, now)
     free = office.project.settings.seats - sum(owed.holder is not None for owed in begun)
-    inputs = inputs_of(tx, office, begun if free > 0 else ())
-    for owed in begun:
+    early = arrivals.landed(tx, office, now) if free > 0 else ()
+    moved = {owed.key for owed in early}
+    inputs = inputs_of(tx, office, (*begun, *early) if free > 0 else ())
+    for owed in (*begun, *early):
         if len(orders) < free and _is_ready(office, owed, inputs, now):
+            if owed.key in moved:
+                deadlines.begin_early(tx, owed.key, now)
             token = f"{office.holder}/{now:%y%m%d%H%M%S}/{count + len(orders) + 1}"  # 64 letters at most
             if deadlines.claim(tx, owed.key, token, now, now + office.lease):
                 made = owed.run if owed.outcome in UNSENT and owed.run else ""
-                orders.append(Order(token, owed.deadline, owed.attempts + 1, made))
+                again = owed.outcome == deadlines.AGAIN
+                orders.append(Order(token, owed.deadline, owed.attempts + 1, made, again))
     office.notes["orders"] = count + len(orders)
     return orders
 

@@ -6,19 +6,34 @@
 - an *owner* owns or approves a pipeline, or is on call, and decides on its reports.
 
 Whoever may not is answered as if it did not exist.
+
+A *machine* has a token with scopes (`bearer`), and is told plainly what its token lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
+
 from runner.config import Project
+from runner.ledger import access as book
+from runner.ledger.access import CALENDAR, Token
 from runner.report import approval
+from runner.web.limits import client_of
 
 if TYPE_CHECKING:
+    from runner.web.desk import Desk
     from runner.web.visit import Visit
+
+#: How often it is written down that a token is in use.
+_NOTED = timedelta(minutes=1)
+#: No token of ours is longer.
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -119,3 +134,66 @@ OF_PIPELINE = Rule("engineer, or stakeholder of the pipeline", _of_pipeline)
 OF_RUN = Rule("engineer, or stakeholder of the run's pipeline", _run_seen)
 READER = Rule("engineer, or whoever was sent the report", _reader)
 DECIDES = Rule("owner, approver or on call", _decides)
+
+
+# Machines.
+
+
+class Refused(Exception):  # noqa: N818 - it is no error of anybody's
+    """A machine may not: the status, a sentence, and the headers that go with them."""
+
+    def __init__(self, status: int, said: str, headers: Mapping[str, str]) -> None:
+        super().__init__(said)
+        self.status, self.said, self.headers = status, said, headers
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A secret that a client sends, and the scope that it is sent for."""
+
+    client: str
+    secret: str = field(repr=False)
+    scope: str = ""
+
+
+def bearer(request: Request, scope: str, desk: Desk, now: datetime) -> Token:
+    """The token that a request carries in its header, good for a scope. Raises Refused: 401, 403 or 429."""
+    sent = request.headers.getlist("authorization")
+    kind, _, secret = (sent[0] if len(sent) == 1 else "").partition(" ")
+    return let_in(Claim(client_of(request), secret.strip() if kind.lower() == "bearer" else "", scope), desk, now)
+
+
+def let_in(claim: Claim, desk: Desk, now: datetime) -> Token:
+    """The token behind a secret, wherever it stood. Raises Refused.
+
+    Unknown, expired and revoked ones are answered alike; whoever guesses is soon asked to wait.
+    """
+    limits = desk.limits
+    if late := limits.guesses.left(claim.client, now):
+        raise too_many(late)
+    with desk.ledger.read() as tx:
+        found = book.token(tx, claim.secret[:_LONGEST], now)
+    if found is None or _is_gone(found, desk.project):
+        limits.guesses.wait(claim.client, now)
+        raise Refused(401, "A token is needed that is good.", {"WWW-Authenticate": 'Bearer realm="desk"'})
+    if late := limits.tokens.wait(str(found.id), now):
+        raise too_many(late)
+    if claim.scope not in found.scopes:
+        said = 'Bearer realm="desk", error="insufficient_scope"'
+        raise Refused(403, f"This token is not for {claim.scope}.", {"WWW-Authenticate": said})
+    if found.used_at is None or now - found.used_at >= _NOTED:
+        with desk.ledger.write() as tx:
+            book.used(tx, found.id, now)
+    return found
+
+
+def _is_gone(token: Token, project: Project) -> bool:
+    """Whether the one engineer who has a calendar's address is in people.yml no more."""
+    personal = any(scope.startswith(CALENDAR) for scope in token.scopes)
+    return personal and token.who not in project.people.engineers
+
+
+def too_many(seconds: float) -> Refused:
+    """The answer to whoever asks too often."""
+    wait = max(ceil(seconds), 1)
+    return Refused(429, f"Too many requests. Try again in {wait} seconds.", {"Retry-After": str(wait)})

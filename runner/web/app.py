@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
+from python_multipart.exceptions import FormParserError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 
 from runner.errors import RunnerError
 from runner.ledger import access as book
-from runner.web import session, static
-from runner.web.access import SIGNED_IN, visitor_of
+from runner.web import api, health, metrics, session, static
+from runner.web.access import SIGNED_IN, Rule, visitor_of
 from runner.web.desk import Desk
+from runner.web.front import Front
 from runner.web.headers import Headers
 from runner.web.page import NotFound, Page
 from runner.web.pages import PAGES
@@ -37,24 +40,32 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 def application(desk: Desk) -> Starlette:
     """The desk as an ASGI application."""
     routes: list[BaseRoute] = [Route("/static/{name}", static.serve), *(_route(desk, page) for page in PAGES)]
+    routes += [*health.routes(desk), *metrics.routes(desk), Mount("/api", api.application(desk))]
     routes.append(_route(desk, Page("/{rest:path}", SIGNED_IN)))
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(Headers)],
-        exception_handlers={HTTPException: _plain},
-        max_body_size=LARGEST,
-    )
+    limits = (Middleware(Front, desk), Middleware(RequestBodyLimitMiddleware, LARGEST))
+    before = (Middleware(Headers), Middleware(api.InForm), *limits)
+    return Starlette(routes=routes, middleware=before, exception_handlers={HTTPException: _broken(desk)})
 
 
 def _route(desk: Desk, page: Page) -> Route:
     async def endpoint(request: Request) -> Response:
-        form: Mapping[str, str] = {}
-        if request.method == "POST":
-            async with request.form(max_files=0) as sent:
-                form = {name: value for name, value in sent.items() if isinstance(value, str)}
+        form = await _form(request) if request.method == "POST" else {}
         return await run_in_threadpool(_answer, desk, page, request, form)
 
     return Route(page.path, endpoint, methods=_METHODS)
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    """What a form says. Raises HTTPException where it is none: our pages send one kind alone, and no files."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded" and (kind or request.headers.get("content-length", "0") != "0"):
+        raise HTTPException(415)
+    try:
+        async with request.form() as sent:
+            fields = {name: value for name, value in sent.items() if isinstance(value, str)}
+    except (FormParserError, ClientDisconnect):
+        raise HTTPException(400) from None
+    return {name.replace("\0", ""): value.replace("\0", "") for name, value in fields.items()}
 
 
 def _answer(desk: Desk, page: Page, request: Request, form: Mapping[str, str]) -> Response:
@@ -69,7 +80,7 @@ def _answer(desk: Desk, page: Page, request: Request, form: Mapping[str, str]) -
     except Exception as error:  # noqa: BLE001 - whoever asked gets a page, and whoever keeps this house the traceback
         number = secrets.token_hex(4)
         text = desk.project.censor.redact("".join(traceback.format_exception(error)))
-        desk.log("page failed", path=request.url.path, number=number, error=text)
+        desk.log("page failed", path=page.path, number=number, error=text)
         return visit.page("failed.html.j2", 500, number=number)
 
 
@@ -81,11 +92,17 @@ def _let(visit: Visit, page: Page) -> Response:
         return _sign_in(visit.request)
     if answer is None or not rule.allows(visit):
         raise NotFound
-    if method == "POST" and not rule.anyone:
-        sent = visit.form.get(session.CSRF, "")
-        if not session.is_own(visit.request, visit.secret, sent):
-            return visit.page("foreign.html.j2", 403)
+    if method == "POST" and not _is_own(visit, rule):
+        return visit.page("foreign.html.j2", 403)
     return answer(visit)
+
+
+def _is_own(visit: Visit, rule: Rule) -> bool:
+    """Whether a form is from a page of ours. Where nobody is signed in yet, no page could be given a secret."""
+    settings = visit.project.settings.desk
+    if rule.anyone:
+        return session.is_from_here(visit.request, settings)
+    return session.is_own(visit.request, settings, visit.secret, visit.form.get(session.CSRF, ""))
 
 
 def enter(visit: Visit) -> Visit:
@@ -112,7 +129,12 @@ def _sign_in(request: Request) -> Response:
     return RedirectResponse(f"{root}/sign-in{wanted}", 303)
 
 
-def _plain(_request: Request, error: Exception) -> Response:
-    """What is wrong with a request before it is anybody's: a body that is too large, a form that is none."""
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    return HTMLResponse(f"<!DOCTYPE html><title>{status}</title><p>This request cannot be read.", status)
+def _broken(desk: Desk) -> Callable[[Request, Exception], Response]:
+    """What is wrong with a request before it is anybody's: a form that is none, a method that nothing has."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 400
+        visit = Visit(desk, request, desk.clock.now(), desk.known)
+        return visit.page("missing.html.j2" if status == 404 else "broken.html.j2", status)
+
+    return answer

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runner import config
 from runner.config import Project
@@ -17,6 +18,11 @@ from runner.ledger import Ledger
 from runner.report.draft import Clock as RunClock
 from runner.report.draft import Ctx
 from runner.report.execute import Stop
+from runner.web.errands import Errands
+from runner.web.limits import Limits
+
+if TYPE_CHECKING:
+    from runner.web.open_id import Provider
 
 #: Seconds between two looks at whether config/ changed.
 _LOOKS = 2.0
@@ -38,8 +44,11 @@ class Desk:
     clock: Clock
     environment: Mapping[str, str] = field(repr=False)
     log: Callable[..., Any] = lambda *_, **__: None
+    limits: Limits = field(default_factory=Limits)
+    errands: Errands = field(default_factory=Errands)
 
     def __post_init__(self) -> None:
+        self.refused = False  # whether config/ as it is now does not load
         self._lock = threading.Lock()
         self._project = self.first
         self._stamps = _stamps(self.first.folder)
@@ -54,6 +63,23 @@ class Desk:
                 self._renew()
             return self._project
 
+    @cached_property
+    def provider(self) -> Provider:
+        """Who vouches for company accounts; loaded when first needed."""
+        from runner.web.open_id import Provider  # noqa: PLC0415 - brings all that tokens are read with
+
+        return Provider()
+
+    @property
+    def known(self) -> Project:
+        """The project as it was last looked at: costs nothing, and is for what stands before every request."""
+        return self._project
+
+    def look_again(self) -> None:
+        """Look at config/ now, however short a while ago that was done."""
+        with self._lock:
+            self._renew()
+
     def _renew(self) -> None:
         stamps = _stamps(self.first.folder)
         if stamps == self._stamps:
@@ -61,8 +87,10 @@ class Desk:
         self._stamps = stamps
         try:
             self._project = config.load(self.first.folder, self.first.censor)
+            self.refused = False
             self.log("config taken up")
         except ConfigError as error:
+            self.refused = True
             self.log("config refused", error=str(error))
 
     def ctx(self, now: datetime) -> Ctx:

@@ -110,7 +110,7 @@ class Times:
         passed = self.now - at
         if abs(passed) < timedelta(seconds=1):
             return "now"
-        return f"{words(passed)} ago" if passed > timedelta(0) else f"in {words(-passed)}"
+        return f"{_long(passed)} ago" if passed > timedelta(0) else f"in {_long(-passed)}"
 
     def local(self, at: datetime) -> datetime:
         """The instant on the reader's clock."""
@@ -132,7 +132,12 @@ def span(seconds: float | timedelta | None) -> str:
     count = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
     if count < 10:
         return f"{count:.1f} s"
-    return f"{count:.0f} s" if count < 60 else words(timedelta(seconds=count))
+    return f"{count:.0f} s" if count < 60 else _long(timedelta(seconds=count))
+
+
+def _long(length: timedelta) -> str:
+    """From two days on in days."""
+    return f"{length / timedelta(days=1):.0f} days" if length >= timedelta(days=2) else words(length)
 
 
 def size(count: int) -> str:

@@ -7,6 +7,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from starlette.requests import Request
@@ -23,14 +24,15 @@ CSRF = "csrf"
 
 @dataclass(frozen=True)
 class Cookie:
-    """The session cookie of a request: on an encrypted connection under a name that no other site can set."""
+    """A cookie of ours, that of the session: on an encrypted connection under a name that no other site can set."""
 
     secure: bool
+    kind: str = ""
 
     @property
     def name(self) -> str:
         """Its name."""
-        return "__Host-desk" if self.secure else "desk"
+        return f"{'__Host-' if self.secure else ''}desk{f'-{self.kind}' if self.kind else ''}"
 
     def read(self, request: Request) -> str:
         """The secret in it, or "" without one."""
@@ -75,11 +77,28 @@ def csrf_of(secret: str) -> str:
     return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
 
 
-def is_own(request: Request, secret: str, sent: str) -> bool:
-    """Whether a form was sent by one of our own pages."""
+def is_from_here(request: Request, settings: Settings) -> bool:
+    """Whether a browser sent this from a page of ours, as far as it says: every one of today says so.
+
+    Our own pages have the origin that this request is seen under, and that of `public`, whatever a proxy makes of the
+    name. `null` is nobody's: our pages say where they come from.
+    """
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return False
-    origin = request.headers.get("origin")
-    if origin is not None and origin not in {"null", f"{request.url.scheme}://{request.url.netloc}"}:
-        return False
-    return hmac.compare_digest(sent.encode(), csrf_of(secret).encode())
+    public = urlsplit(settings.public or "")
+    ours = {f"{request.url.scheme}://{request.url.netloc}", f"{public.scheme}://{public.netloc}"} - {"://"}
+    sent = request.headers.getlist("origin")
+    return all(_whole(origin) in {_whole(each) for each in ours} for origin in sent)
+
+
+def _whole(origin: str) -> str:
+    """An origin without the port that its scheme has anyway."""
+    origin = origin.lower()
+    usual = ":443" if origin.startswith("https:") else ":80"
+    return origin.removesuffix(usual)
+
+
+def is_own(request: Request, settings: Settings, secret: str, sent: str) -> bool:
+    """Whether a form was sent by one of our own pages, by the browser that the page was made for."""
+    mine = hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_of(secret).encode())
+    return mine and is_from_here(request, settings)

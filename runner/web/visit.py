@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
@@ -58,7 +59,7 @@ class Visit:
     @cached_property
     def zone(self) -> ZoneInfo:
         """The reader's zone, as their browser said it; without a word of it, that of the promises."""
-        return looks.zone_of(self.request.cookies.get("zone", "")) or self.plan_zone
+        return looks.zone_of(unquote(self.request.cookies.get("zone", ""))) or self.plan_zone
 
     @cached_property
     def run(self) -> Run | None:

@@ -80,7 +80,7 @@
 
   // A button is pressed once: what takes a while says so.
   document.addEventListener("submit", (event) => {
-    const button = event.target.querySelector("button:not([type=button])");
+    const button = event.submitter || event.target.querySelector("button:not([type=button])");
     if (!button || event.target.method === "get") return;
     setTimeout(() => { button.disabled = true; if (button.dataset.busy) button.textContent = button.dataset.busy; }, 0);
     setTimeout(() => { button.disabled = false; }, 20000);

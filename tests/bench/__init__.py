@@ -10,6 +10,7 @@ A map of this folder::
     ledger.py     4: a tick, the status and a lookup as history grows
     data.py       5: the same question on more data, against SQL by hand
     startup.py    6: the start of commands
+    desk.py       7: every page of the desk as history grows
     one.py        one report made every way, in turns: the samples of 1 and 2
     peer.py       the usual way: papermill, nbconvert, a browser
     questions.py  the questions of 5, by our metrics and by hand

@@ -26,7 +26,7 @@ from tests.bench.running import ROOT, tell
 from tests.bench.shapes import Item, Size
 
 #: The items by number: the module that measures each.
-ITEMS = {1: "report", 2: "limit", 3: "fanout", 4: "ledger", 5: "data", 6: "startup"}
+ITEMS = {1: "report", 2: "limit", 3: "fanout", 4: "ledger", 5: "data", 6: "startup", 7: "desk"}
 ROUNDS = 3
 
 

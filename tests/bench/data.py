@@ -32,7 +32,7 @@ Taken = dict[str, dict[int, dict[str, list[dict[str, Any]]]]]
 def measure(size: Size) -> Item:
     """Time and memory at each size, and how both grow."""
     copies = (1, 2) if size.small else (1, 10, 70)
-    base = place.base(size.folder) / ".cache" / "warehouse.duckdb"
+    base = place.base(size) / ".cache" / "warehouse.duckdb"
     taken: Taken = {which: {} for which in WHICH}
     builds: dict[int, dict[str, float]] = {}
     for count in copies:
@@ -54,7 +54,7 @@ def _build(base: Path, file: Path, count: int, size: Size) -> dict[str, float]:
     (size.folder / "alone").mkdir(exist_ok=True)
     (size.folder / "alone" / file.name).hardlink_to(file)
     with worker(size.folder, {}) as keeper:
-        kept: dict[str, float] = keeper.ask("keep", _LIMIT, file=str(file), project=str(place.base(size.folder)))
+        kept: dict[str, float] = keeper.ask("keep", _LIMIT, file=str(file), project=str(place.base(size)))
     return {"lines": lines, **kept}
 
 
@@ -63,7 +63,7 @@ def _asked(which: str, count: int, file: Path, size: Size) -> dict[str, list[dic
 
     def ask(who: str) -> dict[str, Any]:
         place_of = file.parent / "alone" / file.name if who == LINES else file
-        words = {"which": which, "who": who, "file": str(place_of), "config": str(place.base(size.folder) / "config")}
+        words = {"which": which, "who": who, "file": str(place_of), "config": str(place.base(size) / "config")}
         with worker(size.folder, place.env(size.folder)) as asked:
             told: dict[str, Any] = asked.ask("question", _LIMIT, **words, times=_TIMES[count])
             return told

@@ -36,20 +36,20 @@ class _Sizes:
 
 
 def _sizes(size: Size) -> _Sizes:
-    return _Sizes(8, 1, 1, 1, (1, 2)) if size.small else _Sizes(200, 24, 16, 2, (1, 2, 4, 8))
+    return _Sizes(2, 1, 1, 1, (1, 2)) if size.small else _Sizes(200, 24, 16, 2, (1, 2, 4, 8))
 
 
 def measure(size: Size) -> Item:
     """Reports a minute of each contender, and MB for each further concurrent kernel."""
     sizes = _sizes(size)
-    ours, theirs = place.copy(size.folder, "many", warm=True), place.copy(size.folder, "pool", warm=False)
+    ours, theirs = place.copy(size, "many", warm=True), place.copy(size, "pool", warm=False)
     with ExitStack() as stack:
         serving, pool = (stack.enter_context(worker(folder, place.env(folder))) for folder in (ours, theirs))
         wishes = serving.ask("experiments", project=str(ours), count=sizes.ours)
         makers = _makers(serving, pool, (ours, theirs), size.folder / "pooled")
-        tell("fan-out: one of each before the timing")
-        for name, make in makers.items():
-            if not size.small or name == OURS:
+        if not size.small:
+            tell("fan-out: one of each before the timing")
+            for make in makers.values():
                 make(wishes[:1], cores())
         speed = _speed(makers, wishes, sizes)
         memory = _memory(makers, {OURS: serving.pid, NOTEBOOKS: pool.pid}, wishes, sizes)

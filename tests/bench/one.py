@@ -106,9 +106,7 @@ def _runs(folder: Path, report: str) -> Iterable[Path]:
 
 def _take(size: Size) -> Taken:
     tell("one report: set-up")
-    folders = {
-        name: place.copy(size.folder, name, warm=name != "cold") for name in ("peer", "cold", "shell", "serving")
-    }
+    folders = {name: place.copy(size, name, warm=name != "cold") for name in ("peer", "cold", "shell", "serving")}
     with ExitStack() as stack:
         serving, plain = (
             stack.enter_context(worker(folders["serving"], {**place.env(folders["serving"]), **more}))

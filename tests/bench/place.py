@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 
 from tests.bench.running import ROOT, timed, tool
+from tests.bench.shapes import Size
 
 AS_OF = "2017-11-15"
 TRIVIAL = "trivial"
@@ -50,9 +51,12 @@ def trivial() -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=[heading, *cells], metadata={"kernelspec": kernel})
 
 
-def base(scratch: Path) -> Path:
-    """A project with a warehouse, and the record that aggregate growth rests on; made once a run of the benchmark."""
-    folder = scratch / "base"
+def base(size: Size) -> Path:
+    """A project with a warehouse, and the record that aggregate growth rests on; made once a run of the benchmark.
+
+    The small version does not make that report, and does without the record.
+    """
+    folder = size.folder / "base"
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
         for part in ("config", "notebooks", "templates"):
@@ -61,10 +65,22 @@ def base(scratch: Path) -> Path:
         with (folder / "config" / "pipelines.yml").open("a", encoding="utf-8") as file:
             file.write(_ENTRY)
         nbformat.write(trivial(), folder / "notebooks" / "trivial.ipynb")
-        run = [*tool("runner"), "--project", str(folder), "run", "daily_growth", "--as-of", AS_OF, "--no-deliver"]
-        timed(run, folder, {})
+        _stock(folder)
+        if not size.small:
+            run = [*tool("runner"), "--project", str(folder), "run", "daily_growth", "--as-of", AS_OF, "--no-deliver"]
+            timed(run, folder, {})
         (folder / "ready").touch()
     return folder
+
+
+def _stock(folder: Path) -> None:
+    """The warehouse of this project with its daybook, which are built first where they are not there."""
+    from runner.notebook import daybook, warehouse  # noqa: PLC0415 - heavy, and asked once
+
+    built = warehouse.prepare(ROOT)
+    (folder / ".cache" / daybook.FOLDER).mkdir(parents=True)
+    for path in (built, built.with_suffix(".sha256"), daybook.place(built)):
+        shutil.copy2(path, folder / ".cache" / path.relative_to(built.parent))
 
 
 def _settle(folder: Path, *, warm: bool) -> None:
@@ -83,11 +99,11 @@ def knows_warm_kernels() -> bool:
     return "warm_kernels" in Settings.model_fields
 
 
-def copy(scratch: Path, name: str, *, warm: bool) -> Path:
+def copy(size: Size, name: str, *, warm: bool) -> Path:
     """A copy of the base of that name, with warm kernels or without."""
-    folder = scratch / name
+    folder = size.folder / name
     if not folder.exists():
-        shutil.copytree(base(scratch), folder)
+        shutil.copytree(base(size), folder)
         _settle(folder, warm=warm)
     return folder
 
