@@ -20,6 +20,7 @@ A map of this folder, from the top floor down; imports run this way only::
     config/      config/*.yml -> frozen objects
     warm/        processes forked from a parent that has all imported
     model.py     the frozen objects everyone speaks in
+    log.py       what a process tells of itself
     leaks.py     whether a secret stands where it must not
     secrets.py   where secrets are read
     errors.py    the error tree

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
 from tests.desk import Server
 
@@ -42,21 +45,48 @@ def program() -> str:
     return found
 
 
+@cache
+def _opened() -> tuple[Browser, asyncio.AbstractEventLoop | None]:
+    """The one browser of this process, which is closed at its end, and the loop that speaks with it."""
+    before = asyncio._get_running_loop()
+    playwright = sync_playwright().start()
+    loop = asyncio._get_running_loop()
+    atexit.register(_close, playwright, loop)
+    found = playwright.chromium.launch(executable_path=program(), args=list(_ARGS))
+    asyncio._set_running_loop(before)
+    return found, loop
+
+
+def _close(playwright: Playwright, loop: asyncio.AbstractEventLoop | None) -> None:
+    asyncio._set_running_loop(loop)
+    playwright.stop()
+
+
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """The browser, until the block ends."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program(), args=list(_ARGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
+    """The browser. Its loop is the running one until the block ends, and not for the tests that come afterwards."""
+    program()
+    before = asyncio._get_running_loop()
+    found, loop = _opened()
+    asyncio._set_running_loop(loop)
+    try:
+        yield found
+    finally:
+        asyncio._set_running_loop(before)
 
 
 @contextmanager
 def window(browser: Browser, server: Server, who: str = "", *, narrow: bool = False, dark: bool = False,
            zone: str = "America/New_York", **more: Any) -> Iterator[Page]:  # fmt: skip
     """A window of somebody who is signed in (nobody without an address). Errors of the page's script fail the test."""
+    with opened(browser, server, who, narrow=narrow, dark=dark, zone=zone, **more) as page, sound(page):
+        yield page
+
+
+@contextmanager
+def opened(browser: Browser, server: Server, who: str, *, narrow: bool = False, dark: bool = False,
+           zone: str = "America/New_York", **more: Any) -> Iterator[Page]:  # fmt: skip
+    """A window for several tests, each of which hears by itself whether the page's script is sound."""
     context: BrowserContext = browser.new_context(
         base_url=server.address,
         viewport=NARROW if narrow else WIDE,
@@ -69,14 +99,30 @@ def window(browser: Browser, server: Server, who: str = "", *, narrow: bool = Fa
     if who:
         cookies.append({"name": "desk", "value": server.sign_in(who), "url": server.address, "httpOnly": True})
     context.add_cookies(cookies)  # type: ignore[arg-type]
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     try:
-        yield page
-        assert [error for error in errors if "Failed to load resource" not in error] == []
+        yield context.new_page()
     finally:
         context.close()
+
+
+@contextmanager
+def sound(page: Page) -> Iterator[None]:
+    """Until the block ends, the page's script has no errors."""
+    errors: list[str] = []
+
+    def threw(error: object) -> None:
+        errors.append(str(error))
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    page.on("pageerror", threw)
+    page.on("console", said)
+    yield
+    page.remove_listener("pageerror", threw)
+    page.remove_listener("console", said)
+    assert [error for error in errors if "Failed to load resource" not in error] == []
 
 
 def picture(page: Page, path: Path) -> None:

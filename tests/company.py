@@ -13,14 +13,14 @@ that the calendar gives it:
 
 from __future__ import annotations
 
-import atexit
 import email
+import hashlib
+import json
 import os
 import re
 import select
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -58,6 +58,7 @@ from runner.scheduler.office import Office, timetable_of
 from runner.scheduler.opening import library_of, open_office
 from runner.scheduler.tick import next_tick, tick
 from runner.sources import landing
+from tests import once
 
 ROOT = Path(__file__).resolve().parents[1]
 ZONE = ZoneInfo("America/New_York")
@@ -108,9 +109,11 @@ class Dial:
 
 @cache
 def base() -> Path:
-    """The shipped project, once for this process, whose ledger knows what daily growth recorded up to 29 October."""
-    folder = Path(tempfile.mkdtemp(prefix="runner-company-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """The shipped project, once for all processes, whose ledger knows what daily growth recorded up to 29 October."""
+    return once.built("company", _build)
+
+
+def _build(folder: Path) -> None:
     for name in ("config", "notebooks", "templates"):
         shutil.copytree(ROOT / name, folder / name)
     built = warehouse.prepare(ROOT)
@@ -125,7 +128,6 @@ def base() -> Path:
     made = _well(folder, DAILY)
     assert made.status is Status.DELIVERED, made
     shutil.copy(folder / "reports/ledger.sqlite", folder / "ledger.sqlite")
-    return folder
 
 
 def _short(nb: notebooks.NotebookNode) -> notebooks.NotebookNode:
@@ -150,32 +152,45 @@ def _well(folder: Path, pipeline: str) -> Made:
 @cache
 def right(pipeline: str) -> tuple[tuple[str, str], ...]:
     """The figures of a report when all is well, by name, as its readers see them."""
+    folder = once.built(f"right {pipeline}", lambda folder: _put_right(pipeline, folder))
+    return tuple((name, text) for name, text in json.loads((folder / "figures.json").read_text()))
+
+
+def _put_right(pipeline: str, folder: Path) -> None:
     made = None if pipeline == DAILY else _well(base(), pipeline)
     ledger = Ledger.open(config.load(base()).ledger)
     run = next((run for run in ledger.runs(pipeline) if run.status is Status.DELIVERED), None)
     assert run is not None, made
-    found = tuple((figure.name, figure.text) for figure in ledger.figures(run.run))
+    found = [(figure.name, figure.text) for figure in ledger.figures(run.run)]
     ledger.close()
-    return found
+    (folder / "figures.json").write_text(json.dumps(found))
 
 
 @cache
 def spoilt(*statements: str) -> Path:
-    """The warehouse after these statements, stamped as current, with its daybook; once for this process."""
-    folder = _beside(str(spoilt.cache_info().misses))
+    """The warehouse after these statements, stamped as current, with its daybook; once for all processes."""
+    name = hashlib.sha256(json.dumps(statements).encode()).hexdigest()[:16]
+    return once.built(f"spoilt {name}", lambda folder: _spoil(folder, statements))
+
+
+def _spoil(folder: Path, statements: tuple[str, ...]) -> None:
+    _beside(folder)
     path = folder / PLACE
     with duckdb.connect(str(path)) as connection:
         for statement in statements:
             connection.execute(statement)
     path.with_suffix(".sha256").write_text(warehouse.stamp_of(path, warehouse.fingerprint(folder)))
     warehouse.prepare(folder)
-    return folder
 
 
 @cache
 def fetched(table: str) -> Path:
-    """The warehouse when a table was fetched the day before and comes with no package; once for this process."""
-    folder = _beside(f"fetched {table}")
+    """The warehouse when a table was fetched the day before and comes with no package; once for all processes."""
+    return once.built(f"fetched {table}", lambda folder: _fetch(folder, table))
+
+
+def _fetch(folder: Path, table: str) -> None:
+    _beside(folder)
     serve(folder, table, {"kind": "files", "title": "Files", "url": "files"})
     path = folder / PLACE
     with duckdb.connect(str(path)) as connection:
@@ -184,16 +199,13 @@ def fetched(table: str) -> Path:
     path.with_suffix(".sha256").write_text(warehouse.stamp_of(path, warehouse.fingerprint(folder)))
     landing.land(folder, PLACE, [landing.Parcel(table, rows, "source_1", "Files")], wall(7) - timedelta(days=1))
     warehouse.prepare(folder)
-    return folder
 
 
-def _beside(name: str) -> Path:
+def _beside(folder: Path) -> None:
     """Config and warehouse of the base once more."""
-    folder = base() / "beside" / name
-    (folder / ".cache").mkdir(parents=True)
+    (folder / ".cache").mkdir()
     shutil.copytree(base() / "config", folder / "config")
     shutil.copy2(base() / PLACE, folder / PLACE)
-    return folder
 
 
 def serve(folder: Path, table: str, *sources: Mapping[str, Any]) -> None:

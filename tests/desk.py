@@ -1,6 +1,6 @@
 """A desk to test: the small shop on Tuesday 14 November 2017 after a busy morning, served on a port of this machine.
 
-Its runs are real ones, made by the real scheduler through real kernels, once for this process:
+Its runs are real ones, made by the real scheduler through real kernels, once for all processes:
 
     sales     investors and the team read it     delivered, met         Ann and Bob own it
     growth    investors read it                  held, incident         Bob and Ann own it, Dan approves
@@ -13,12 +13,11 @@ engineer who owns nothing and is not in the rota.
 
 from __future__ import annotations
 
-import atexit
+import asyncio
 import http.client
 import os
 import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +41,7 @@ from runner.scheduler.tick import tick
 from runner.web import session
 from runner.web.app import application
 from runner.web.desk import Desk
-from tests import trial_sample
+from tests import once, trial_sample
 from tests.company import Dial
 from tests.small_projects import NOTEBOOKS, change, write
 
@@ -151,9 +150,11 @@ NOTEBOOK_OF = {"sales": "good", "growth": "warns", "stock": "raises", "visits": 
 
 @cache
 def base() -> Path:
-    """The shop after its morning, once for this process."""
-    folder = Path(tempfile.mkdtemp(prefix="runner-desk-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """The shop after its morning, once for all processes."""
+    return once.built("desk", _build)
+
+
+def _build(folder: Path) -> None:
     files = {"settings": SETTINGS, "people": PEOPLE, "pipelines": PIPELINES, "oncall": ONCALL, "duties": DUTIES}
     for name, text in files.items():
         write(folder / "config" / f"{name}.yml", text)
@@ -162,7 +163,6 @@ def base() -> Path:
         shutil.copy(NOTEBOOKS / f"{notebook}.ipynb", folder / "notebooks" / f"{name}.ipynb")
     morning(folder)
     trial_sample.lay(folder)
-    return folder
 
 
 def morning(folder: Path, until: datetime = NOW) -> Recorder:
@@ -257,7 +257,44 @@ class Answer:
 def copy(folder: Path) -> Path:
     """The shop after its morning, as one's own: whatever is done to it is done to nobody else's."""
     shutil.copytree(base(), folder, dirs_exist_ok=True)
+    trial_sample.alive(folder, trial_sample.RUNNING)
     return folder
+
+
+class Quick(uvicorn.Server):
+    """The server, for whose end nobody waits a tenth of a second, and then another."""
+
+    async def main_loop(self) -> None:
+        """Serve until the end is asked for."""
+        await self.on_tick(0)
+        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
+        self.begun.set()
+        await self.over.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what is asked be answered, and close."""
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for _ in range(400):  # at most two seconds
+            if not self.server_state.connections and not self.server_state.tasks:
+                return
+            await asyncio.sleep(0.005)
+        for task in self.server_state.tasks:
+            task.cancel()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in a thread until `end`."""
+        self.begun = threading.Event()
+        self.thread = threading.Thread(target=super().run, args=(sockets,), daemon=True)
+        self.thread.start()
+
+    def end(self) -> None:
+        """Ask for the end, and wait for it."""
+        assert self.begun.wait(PATIENCE)
+        self.loop.call_soon_threadsafe(self.over.set)
+        self.thread.join(PATIENCE)
 
 
 @contextmanager
@@ -268,23 +305,20 @@ def serving(folder: Path, now: datetime = NOW, environment: Mapping[str, str] | 
     server.desk.log = lambda event, **fields: server.logged.append((event, fields))
     listening = socket.create_server(("127.0.0.1", 0))
     server.port = listening.getsockname()[1]
-    made = uvicorn.Server(
+    made = Quick(
         uvicorn.Config(
             application(server.desk),
             log_config=None,
             lifespan="off",
-            timeout_graceful_shutdown=2,
             proxy_headers=False,  # as the real one: `front` knows whose word is believed
             server_header=False,
         )
     )
-    thread = threading.Thread(target=made.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
+    made.run([listening])
     try:
         yield server
     finally:
-        made.should_exit = True
-        thread.join(PATIENCE)
+        made.end()
         listening.close()
         server.ledger.close()
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import shutil
-import tempfile
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -22,7 +20,7 @@ from runner.report.draft import Ctx, Made
 from runner.report.execute import Stop
 from runner.report.job import Job
 from runner.report.produce import produce
-from tests import desk
+from tests import desk, once
 from tests.company import Dial
 from tests.desk import HOUR, NOW, Server
 from tests.small_projects import change
@@ -47,20 +45,23 @@ def make(folder: Path, pipeline: str, day: str, dial: Dial) -> Made:
 
 @cache
 def base() -> Path:
-    """The shop, with a second version of Monday's sales held for a person, once for this process."""
-    folder = Path(tempfile.mkdtemp(prefix="runner-editions-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """The shop, with a second version of Monday's sales held for a person, once for all processes."""
+    return once.built("editions", _second)
+
+
+def _second(folder: Path) -> None:
     desk.copy(folder)
     change(folder / "notebooks" / "sales.ipynb", "amount: float = 12.5", "amount: float = 13.5")
     make(folder, "sales", MONDAY, Dial(NOW + HOUR))
-    return folder
 
 
 @cache
 def whole() -> Path:
-    """The shop with both versions sent, and Tuesday's report, once for this process."""
-    folder = Path(tempfile.mkdtemp(prefix="runner-editions-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """The shop with both versions sent, and Tuesday's report, once for all processes."""
+    return once.built("editions sent", _sent)
+
+
+def _sent(folder: Path) -> None:
     shutil.copytree(base(), folder, dirs_exist_ok=True)
     project = config.load(folder)
     ledger = Ledger.of(project)
@@ -70,7 +71,6 @@ def whole() -> Path:
     decisions.approve(wish, Ctx(project, ledger, dial, Stop(), lambda _: None, environment={}))
     ledger.close()
     make(folder, "sales", TUESDAY, Dial(LATER - HOUR))
-    return folder
 
 
 def copy(of: Path, to: Path) -> Path:

@@ -152,6 +152,13 @@ def test_what_never_started_has_no_run_to_look_at():
     assert message.links == ()
 
 
+def test_an_incident_is_opened_at_the_desk_where_there_is_one():
+    """Its page is the first link of every message about it; without a desk that can be reached none leads there."""
+    at_desk = of_trouble(desk="https://desk.example.com")
+    assert at_desk.links[0][1] == f"https://desk.example.com/incidents/{SITUATION.incident}"
+    assert [link for link in of_trouble().links if "desk" in link[0]] == []
+
+
 def test_hostile_names_stay_one_word_of_a_command():
     """An experiment's name that is a command of its own is quoted and stays on its line."""
     command = commands(of_trouble(experiment="18; rm -rf ~\nreboot"))[-1]

@@ -14,7 +14,7 @@ from runner import config
 from runner.acts import duties as acts
 from runner.acts.duties import Report
 from runner.errors import UsageError
-from runner.ledger import duties, journal
+from runner.ledger import Ledger, duties, journal
 from runner.ledger.duties import Done
 from runner.ledger.journal import Act
 from runner.plan.duties import Due
@@ -206,6 +206,20 @@ def test_looking_at_duties_writes_nothing(shop):
         open_, coming = agenda.agenda(tx, config.load(shop.folder), NOW)
     assert len(open_) == 3
     assert len(coming) == 2
+
+
+def test_what_was_due_before_the_first_look_is_owed_by_nobody(server):
+    """A ledger that begins on Tuesday says nothing of Monday evening; before any look, what the calendar has counts."""
+    evening = "{title: Sweep, every: Mondays by 20:00, begins: 2017-11-06, owner: on-call, how: Sweep.}"
+    change(server.folder / "config/duties.yml", "  review_access:", f"  sweep: {evening}\n  review_access:")
+    project = config.load(server.folder)
+    fresh = Ledger.open(server.folder / "fresh.sqlite")
+    owed = []
+    for ledger in (server.ledger, fresh):
+        with ledger.read() as tx:
+            owed.append([task.due.period for task in agenda.agenda(tx, project, NOW)[0] if task.due.duty == "sweep"])
+    fresh.close()
+    assert owed == [["2017-W47"], ["2017-W46", "2017-W47"]]
 
 
 def test_the_review_shows_the_facts_of_a_quarter(shop):

@@ -137,7 +137,7 @@ def test_the_runbook_is_the_one_that_the_mail_has(shop):
     """Title and first step of the page are those of the message that woke somebody."""
     page = shop.ask(f"/incidents/{STOCK}", ANN).text
     mailed = letters(shop, STOCK, "trouble")[0].message
-    assert f">{mailed['runbook_title']}</h2>" in page
+    assert f">What to do: {mailed['runbook_title']}</h2>" in page
     assert "manifest.json" in mailed["runbook"]
     assert "<code>manifest.json</code>" in page
 

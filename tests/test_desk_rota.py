@@ -25,12 +25,12 @@ from runner.acts.swaps import Deed
 from runner.ledger import Ledger, access, journal
 from runner.ledger import rota as book
 from runner.ledger.tables import shifts as _shifts
-from runner.plan.calendar import instant
+from runner.plan.calendar import Span, instant
 from runner.plan.feed import whole
 from runner.plan.months import month_after, months, stints
 from runner.plan.oncall import Clock, Leg, Rota, Shift
 from runner.scheduler import oncall, roster
-from runner.scheduler.oncall import AHEAD, BEHIND, Span
+from runner.scheduler.oncall import AHEAD, BEHIND
 from tests import browser, desk
 from tests.desk import ANN, BOB, CAT, EVE, NOW, Answer, Server
 from tests.desk_routes import offered

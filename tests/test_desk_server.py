@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +20,9 @@ import pytest
 
 from runner import config
 from runner.ledger import Ledger
+from runner.ledger.process import Process
 from runner.scheduler import doorplate
+from runner.scheduler.doorplate import Plate
 from tests.small_projects import change, project, runner, start, write
 from tests.test_plan_commands import ONCALL
 from tests.test_service import end, event
@@ -155,6 +159,8 @@ def test_one_without_a_visitor_ends_by_itself(small):
             except OSError:
                 break
             asked += 1
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
         process.terminate()
         assert asked
         assert event(process, "desk is to end")["because"] == "nobody was there"
@@ -191,3 +197,11 @@ def test_a_report_can_be_made_on_a_day_gone_by(small):
     assert had is not None
     assert had > run.started_at
     assert had.year == 2017
+
+
+def test_a_desk_of_another_machine_is_none_here(small):
+    """What a container that is gone, or another machine, left in the folder is neither named as at work nor ended."""
+    loaded, other = config.load(small), replace(Process.this(), host="elsewhere")
+    Plate(other, "http://desk.example/", "http://127.0.0.1:1/").hang(loaded)
+    assert doorplate.plate_of(loaded) is None
+    assert runner(small, "serve", "--stop")[1] == "No desk runs in the background.\n"

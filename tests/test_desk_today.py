@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -15,6 +16,7 @@ from runner.ledger.deadlines import Owed
 from runner.plan.incidents import acknowledge
 from runner.scheduler import standing
 from runner.scheduler.standing import Standing
+from runner.web.looks import Times
 from runner.web.pages.today import headline
 from tests import browser, desk
 from tests.desk import HOUR, MIDNIGHT, MINUTE, NOW, Server
@@ -102,10 +104,10 @@ def test_open_incidents_come_first_with_who_is_at_them(tmp_path):
     text = words(page)
     assert page.index("What is wrong now") < page.index("Due today")
     assert "Growth since 09:00, incident 1" in text
-    assert "Nobody has said yet that they are at it. Told: Ann Archer, Bob Baker." in text
+    assert "Nobody is at it yet. Told: Ann Archer, Bob Baker." in text
     assert "Cat Carter is at it since 10:35." in text
-    assert re.search(r'href="/incidents/1">Acknowledge', page)
-    assert not re.search(rf'href="/incidents/{found.number}">Acknowledge', page)
+    assert re.search(r'href="/incidents/1">What to do', page)
+    assert not re.search(rf'href="/incidents/{found.number}">What to do', page)
     assert "Count the till since" in text
 
 
@@ -213,7 +215,7 @@ def test_it_renews_itself(tmp_path, chromium):
         page.clock.install()
         page.goto("/")
         page.evaluate("window.same = true")
-        expect(page.locator(".troubles")).not_to_contain_text("is at it")
+        expect(page.locator(".troubles")).not_to_contain_text("Bob Baker is at it")
         with server.ledger.write() as tx:
             for (name, _), one in incidents.opened(tx).items():
                 if name == "growth":
@@ -261,3 +263,17 @@ MORE = """\
     readers: [team]
     sources: []
 """
+
+
+def test_two_clocks_say_a_day_once():
+    """Beside the reader's time stands the plan's, with its day only where that is another; a day alone stands alone."""
+    times = Times(NOW, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"))
+    seen = [re.sub(r"<[^>]*>", "", times.when(at, form)) for at, form in (
+        (NOW, "short"), (NOW, "date"), (NOW, "second"), (MIDNIGHT + 20 * HOUR, "short"),
+    )]  # fmt: skip
+    assert seen == [
+        "Tue 14 Nov 16:40 10:40 EST",
+        "Tue 14 Nov 2017",
+        "16:40:00 10:40:00 EST",
+        "Wed 15 Nov 02:00 Tue 14 Nov 20:00 EST",
+    ]

@@ -96,6 +96,8 @@ def test_keys_of_pipelines_are_explained():
         (files.Heartbeat, "settings.yml"),
         (files.Keep, "settings.yml"),
         (ends.Mail, "settings.yml"),
+        (ends.Desk, "settings.yml"),
+        (ends.OpenId, "settings.yml"),
         (ends.Source, "sources.yml"),
         (ends.Table, "sources.yml"),
         (ends.Reconciliation, "sources.yml"),

@@ -31,7 +31,7 @@ def test_nothing_checked_is_held():
 def test_the_reason_is_the_first_of_the_worst_and_counts_the_others():
     """One sentence for a person, and how many more there are."""
     verdict = gate.judge(findings(Level.WARN, Level.STOP, Level.PASS, Level.STOP, Level.STOP))
-    assert verdict == gate.Verdict(Decision.STOP, "message 1 (and 2 more stop findings)")
+    assert verdict == gate.Verdict(Decision.STOP, "message 1 (and 2 more findings)")
     assert gate.judge(findings(Level.PASS, Level.WARN)).reason == "message 1"
 
 

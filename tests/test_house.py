@@ -16,6 +16,7 @@ FLOORS = (
     ("light", "errors", "warm"),
     ("model", "secrets"),
     ("leaks",),
+    ("log",),
     ("config",),
     ("metrics",),
     ("plan",),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -280,3 +282,19 @@ def test_the_database_waits_for_writers_and_keeps_its_references(tmp_path):
         ]
     ledger.close()
     assert found == ["wal", 1, 30_000]
+
+
+def test_of_many_who_look_while_they_look_none_waits_for_another(tmp_path):
+    """Each holds one connection when it asks for its second: as many as there are threads get theirs at once."""
+    ledger, all_look = Ledger.open(tmp_path / "ledger.sqlite"), threading.Barrier(30, timeout=10)
+
+    def look(_: int) -> Run | None:
+        with ledger.read():
+            all_look.wait()
+            found = ledger.run("nothing")
+            all_look.wait()
+        return found
+
+    with ThreadPoolExecutor(30) as threads:
+        assert list(threads.map(look, range(30))) == [None] * 30
+    ledger.close()

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from runner.commands import plan
-from runner.ledger import Ledger, deadlines, deliveries, finished, incidents, last_delivered, outbox
+from runner.ledger import Ledger, arrivals, deadlines, deliveries, finished, history, incidents, last_delivered, outbox
 from runner.ledger.tables import meta
 from runner.model import Status
 from runner.scheduler.tick import next_tick, tick
@@ -63,6 +63,11 @@ PAGES = {
     "an incident": lambda tx: (incidents.find(tx, 99), incidents.history(tx, 99), outbox.of_incident(tx, 99)),
     "letters": lambda tx: (outbox.due(tx, NIGHT), outbox.next_try(tx, NIGHT), outbox.given_up(tx, NIGHT)),
     "old signs of life": lambda tx: outbox.forget(tx, "heartbeat", NIGHT),
+    "what has landed": lambda tx: (arrivals.is_any(tx), arrivals.newest(tx, ["tills"], NIGHT)),
+    "what landed": lambda tx: arrivals.find(tx, "tills", date(2017, 11, 1)),
+    "the past of a pipeline": lambda tx: [attempt.run for attempt in history.attempts(tx, "arms", 20)],
+    "how promises were kept": lambda tx: history.outcomes(tx, "arms", NIGHT - 2160 * HOUR, NIGHT),
+    "figures over time": lambda tx: (history.told(tx, "arms"), history.made(tx, "arms")),
 }
 
 
@@ -174,6 +179,15 @@ def test_no_question_about_trouble_reads_all_that_ever_was(ledger, asked, questi
         question(tx)
     assert asked
     assert scans(asked) == []
+
+
+def test_how_promises_were_kept_is_found_by_their_time_alone(ledger, asked):
+    """As an index has them in order: in search of the few that are open no database walks through all there were."""
+    with ledger.read() as tx:
+        assert len(history.outcomes(tx, "arms", NIGHT - 2160 * HOUR, NIGHT, most=500)) == 90
+    (steps,) = asked.values()
+    assert steps[0] == "SEARCH deadlines USING INDEX deadlines_of_pipeline (pipeline=? AND due_at>?)"
+    assert steps[1:] in ([], ["USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"])
 
 
 @pytest.mark.parametrize(

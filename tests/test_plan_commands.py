@@ -204,7 +204,7 @@ def test_an_incident_reads_in_one_order_of_time_with_names(small):
             outbox.owe(tx, [outbox.Letter(**keys, **shared, sent_at=sent_at)])
     ledger.close()
     assert runner(small, "incidents", "1")[1].splitlines() == [
-        "Incident 1: duty: Audit 2017-W46, ",
+        "Incident 1: duty: Audit 2017-W46, overdue",
         "  Thu 16 Nov 08:30  late, duty: by ann's table",
         "  Thu 16 Nov 08:31  told Ann by mail (trouble)",
         "  Thu 16 Nov 10:30  handed over to Bob",

@@ -18,8 +18,8 @@ from runner.errors import SourceFailed, Trouble, UsageError
 from runner.ledger import Ledger, incidents
 from runner.ledger import sources as past
 from runner.ledger.sources import Probe
+from runner.plan.incidents import SOURCE
 from runner.plan.runbooks import parse
-from runner.scheduler import outages
 from runner.scheduler.errands import Errands, Outside
 from runner.scheduler.tick import tick
 from runner.sources import probing
@@ -77,7 +77,7 @@ def told(desk, word=""):
 def open_now(desk):
     """The open incidents of sources."""
     with desk.ledger.read() as tx:
-        return [one for key, one in incidents.opened(tx).items() if key[0].startswith(outages.PREFIX)]
+        return [one for key, one in incidents.opened(tx).items() if key[0].startswith(SOURCE)]
 
 
 def note(desk, *probes):

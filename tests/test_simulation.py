@@ -18,9 +18,8 @@ from runner.errors import Trouble
 from runner.ledger.deadlines import State
 from runner.plan.calendar import instant, local_day
 from runner.plan.deadlines import Begin
-from runner.plan.incidents import Incident
+from runner.plan.incidents import DUTY, Incident
 from runner.plan.oncall import Rota
-from runner.scheduler.chores import PREFIX
 from runner.scheduler.simulation import FAULTS, Extras, Fault, People, Scene, Story, owed_between, play
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +59,7 @@ class Decade:
     @property
     def incidents(self) -> list[Incident]:
         """Those of reports, not of duties."""
-        return [one for one in self.story.incidents if not one.pipeline.startswith(PREFIX)]
+        return [one for one in self.story.incidents if not one.pipeline.startswith(DUTY)]
 
     @property
     def rota(self) -> Rota:
@@ -121,9 +120,9 @@ def test_there_is_an_incident_for_each_fault_and_for_nothing_else(decade):
     found = Counter((incident.pipeline, incident.period) for incident in decade.incidents)
     assert set(decade.faults) <= set(found) <= touched(decade)
     assert set(found.values()) == {1}
-    duties = {(one.pipeline, one.period) for one in decade.story.incidents if one.pipeline.startswith(PREFIX)}
+    duties = {(one.pipeline, one.period) for one in decade.story.incidents if one.pipeline.startswith(DUTY)}
     slow = {key[1] for key in decade.faults if key[0] == "daily_growth"}
-    assert duties <= {(f"{PREFIX}reconciliation", f"{date.fromisoformat(day) + DAY}") for day in slow}
+    assert duties <= {(f"{DUTY}reconciliation", f"{date.fromisoformat(day) + DAY}") for day in slow}
     assert all(not incident.open and incident.outcome == "met" for incident in decade.story.incidents)
 
 

@@ -62,6 +62,16 @@ def two(ledger, **more):
     return office(ledger, shop, Hands(ledger, {SALES: (FAILS,)}))
 
 
+@pytest.mark.parametrize(("drill", "there"), [(False, 1), (True, 0)])
+def test_trouble_leads_to_the_desk_and_that_of_a_drill_does_not(ledger, drill, there):
+    """A drill's incidents are in a ledger of their own: under their numbers the desk has others."""
+    shop = project(settings=settings(desk={"public": "https://desk.example.com/reports/"}))
+    desk = office(ledger, shop, Hands(ledger, {SALES: (FAILS,)}), drill=drill)
+    drive(desk, MIDNIGHT, START + 10 * MINUTE)
+    targets = [target for _, target in sent(desk, "ann")[0].links]
+    assert targets.count("https://desk.example.com/reports/incidents/1") == there
+
+
 def test_trouble_names_the_reports_that_rest_on_this_one(ledger):
     """Whoever is told that sales failed reads at once that growth, promised by 10:00, rests on it."""
     desk = two(ledger)

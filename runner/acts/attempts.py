@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,9 +17,7 @@ from runner.ledger.deadlines import State as Owing
 from runner.ledger.journal import Act, Cancellation
 from runner.model import Status
 from runner.report import approval, handover, shelf
-from runner.scheduler import work
-from runner.scheduler.roster import WATERMARK
-from runner.scheduler.standing import SILENT
+from runner.scheduler import standing, work
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def again(project: Project, ledger: Ledger, wish: Wish) -> Asked:
         incident = incidents.opened(tx).get(owed.key)
         if incident is not None:
             incidents.keep(tx, incident, (f"{asked.who} asked for another try: {asked.because}",), asked.at)
-        return Asked(owed, is_at_work(tx, asked.at))
+        return Asked(owed, standing.is_heard(tx, asked.at))
 
 
 def can_be_asked(tx: sa.Connection, project: Project, run: Run) -> bool:
@@ -60,12 +57,6 @@ def can_be_asked(tx: sa.Connection, project: Project, run: Run) -> bool:
         return bool(_owed(tx, project, run))
     except UsageError:
         return False
-
-
-def is_at_work(tx: sa.Connection, now: datetime) -> bool:
-    """Whether a scheduler has looked lately."""
-    mark = journal.mark(tx, WATERMARK)
-    return mark is not None and mark.at is not None and now - mark.at <= SILENT
 
 
 def _owed(tx: sa.Connection, project: Project, run: Run) -> Owed:

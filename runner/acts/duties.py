@@ -56,7 +56,7 @@ def done(project: Project, ledger: Ledger, report: Report, now: datetime) -> str
 def _evidence(report: Report) -> dict[str, str]:
     said = line(report.evidence)
     if not said:
-        raise UsageError("What shows that it was done?", "Say it with --evidence, for example a link or a sentence.")
+        raise UsageError("What shows that it was done?", "Say it, for example with a link or in a sentence.")
     if len(said) > LONGEST:
         raise UsageError(f"That is longer than {LONGEST} characters.", "Say it shorter, and link to the rest.")
     return {"said": said}

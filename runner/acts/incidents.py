@@ -79,8 +79,9 @@ def why_not_resolved(incident: Incident, owed: Owed | None, now: datetime) -> st
 def looked_at(ledger: Ledger, number: int, who: str, now: datetime) -> None:
     """Note in an open incident's history that somebody has opened it on the desk, once for each."""
     text = f"{who} opened it on the desk"
-    with ledger.read() as tx:
-        if incidents.is_noted(tx, number, text):
+    with ledger.read() as tx:  # whoever only looks keeps no writer waiting
+        incident = incidents.find(tx, number)
+        if incident is None or not incident.open or incidents.is_noted(tx, number, text):
             return
     with ledger.write() as tx:
         incident = incidents.find(tx, number)

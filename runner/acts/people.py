@@ -21,8 +21,5 @@ def engineer(project: Project, who: str) -> str:
 def on_call_at(project: Project, ledger: Ledger, at: datetime) -> tuple[str, ...]:
     """The keys of those on call at an instant, primary first; nobody where the project has no rota."""
     with ledger.read() as tx:
-        rota = roster.rota_of(tx, project, at - roster.RECENT)
-    if rota is None:
-        return ()
-    shift = rota.at(at)
-    return tuple(who for who in (shift.primary, shift.secondary) if who)
+        shift = roster.shift_at(tx, project, at)
+    return tuple(who for who in (shift.primary, shift.secondary) if who) if shift else ()

@@ -17,11 +17,11 @@ from runner.errors import UsageError
 from runner.ledger import Ledger, journal, outbox
 from runner.ledger import rota as book
 from runner.ledger.journal import Act
-from runner.ledger.tables import swaps as _swaps
 from runner.plan import swaps as rules
+from runner.plan.calendar import Span
 from runner.plan.oncall import Leg, Rota, Swap
 from runner.scheduler import letters, oncall, roster
-from runner.scheduler.oncall import Look, Span
+from runner.scheduler.oncall import Look
 
 #: How much earlier than the ledger a deed may be: of two who act at once the later may be written first.
 _AT_ONCE = timedelta(minutes=1)
@@ -46,8 +46,8 @@ class Done:
 
 
 @dataclass(frozen=True)
-class _Desk:
-    """Where a swap is dealt with: one transaction, the rota in it, and the deed."""
+class _Case:
+    """A swap that is dealt with: one transaction, the rota in it, and the deed."""
 
     tx: sa.Connection
     project: Project
@@ -70,12 +70,12 @@ class _Desk:
 def offer(project: Project, ledger: Ledger, halves: tuple[Leg, Leg], deed: Deed) -> Done:
     """Offer that two people exchange two spans. Raises UsageError that says what stands against it."""
 
-    def change(desk: _Desk) -> Swap:
-        wish = Swap("", *halves, desk.deed.who, desk.deed.at, {})
-        swap = book.offer(desk.tx, rules.propose(desk.rota, wish, desk.deed.at))
-        desk.record(swap)
+    def change(case: _Case) -> Swap:
+        wish = Swap("", *halves, case.deed.who, case.deed.at, {})
+        swap = book.offer(case.tx, rules.propose(case.rota, wish, case.deed.at))
+        case.record(swap)
         for who in rules.asked(swap):
-            desk.owe(swap, "offered", who, alerts.swap_offered(desk.trade(swap), *answers(swap, who)))
+            case.owe(swap, "offered", who, alerts.swap_offered(case.trade(swap), *answers(swap, who)))
         return swap
 
     return _done(project, ledger, deed, change)
@@ -84,14 +84,14 @@ def offer(project: Project, ledger: Ledger, halves: tuple[Leg, Leg], deed: Deed)
 def accept(project: Project, ledger: Ledger, number: int, deed: Deed) -> Done:
     """Accept a swap; with the second acceptance it holds, and both are told."""
 
-    def change(desk: _Desk) -> Swap:
-        old = _find(desk, number)
-        new = rules.accept(desk.rota, old, desk.deed.who, desk.deed.at)
+    def change(case: _Case) -> Swap:
+        old = _find(case, number)
+        new = rules.accept(case.rota, old, case.deed.who, case.deed.at)
         if new != old:
-            book.update(desk.tx, new)
-            desk.record(new)
+            book.update(case.tx, new)
+            case.record(new)
             for who in rules.concerned(new) if new.agreed else ():
-                desk.owe(new, "agreed", who, alerts.swap_accepted(desk.trade(new)))
+                case.owe(new, "agreed", who, alerts.swap_accepted(case.trade(new)))
         return new
 
     return _done(project, ledger, deed, change)
@@ -100,11 +100,11 @@ def accept(project: Project, ledger: Ledger, number: int, deed: Deed) -> Done:
 def decline(project: Project, ledger: Ledger, number: int, deed: Deed) -> Done:
     """Decline a swap that is not agreed, or withdraw it; the others are told."""
 
-    def change(desk: _Desk) -> Swap:
-        new = rules.decline(_find(desk, number), desk.deed.who, desk.deed.at)
-        trade = desk.trade(new)
+    def change(case: _Case) -> Swap:
+        new = rules.decline(_find(case, number), case.deed.who, case.deed.at)
+        trade = case.trade(new)
         others = [who for who in rules.concerned(new) if who != deed.who]
-        return _ended(desk, new, alerts.swap_declined(trade, trade.name(deed.who)), others)
+        return _ended(case, new, alerts.swap_declined(trade, trade.name(deed.who)), others)
 
     return _done(project, ledger, deed, change)
 
@@ -112,10 +112,10 @@ def decline(project: Project, ledger: Ledger, number: int, deed: Deed) -> Done:
 def undo(project: Project, ledger: Ledger, number: int, deed: Deed) -> Done:
     """Undo an agreed swap that has not begun; both are told."""
 
-    def change(desk: _Desk) -> Swap:
-        new = rules.undo(_find(desk, number), desk.deed.who, desk.deed.at)
-        trade = desk.trade(new)
-        return _ended(desk, new, alerts.swap_undone(trade, trade.name(deed.who)), rules.concerned(new))
+    def change(case: _Case) -> Swap:
+        new = rules.undo(_find(case, number), case.deed.who, case.deed.at)
+        trade = case.trade(new)
+        return _ended(case, new, alerts.swap_undone(trade, trade.name(deed.who)), rules.concerned(new))
 
     return _done(project, ledger, deed, change)
 
@@ -125,15 +125,15 @@ def answers(swap: Swap, who: str) -> tuple[str, str]:
     return f"runner swap accept {swap.swap} --by {who}", f"runner swap decline {swap.swap} --by {who}"
 
 
-def _ended(desk: _Desk, swap: Swap, message: Message, people: list[str]) -> Swap:
-    book.update(desk.tx, swap)
-    desk.record(swap)
+def _ended(case: _Case, swap: Swap, message: Message, people: list[str]) -> Swap:
+    book.update(case.tx, swap)
+    case.record(swap)
     for who in people:
-        desk.owe(swap, desk.deed.kind, who, message)
+        case.owe(swap, case.deed.kind, who, message)
     return swap
 
 
-def _done(project: Project, ledger: Ledger, deed: Deed, change: Callable[[_Desk], Swap]) -> Done:
+def _done(project: Project, ledger: Ledger, deed: Deed, change: Callable[[_Case], Swap]) -> Done:
     """Read, check and write in one transaction: whatever is refused leaves nothing behind.
 
     Swaps are read again in it, and nobody else writes one before it ends: of two who accept at once both count.
@@ -142,10 +142,9 @@ def _done(project: Project, ledger: Ledger, deed: Deed, change: Callable[[_Desk]
     # A change of the rules is kept first, and stays kept if the swap is refused.
     seen = oncall.look(ledger, project, deed.at, Span(deed.at, deed.at + roster.HORIZON))
     with ledger.write() as tx:
-        tx.execute(sa.select(_swaps.c.id).with_for_update())  # for ledgers that have more than one writer at a time
         deed = replace(deed, at=_forward(tx, deed.at, seen))
         rota = roster.rota_of(tx, project, deed.at - roster.RECENT) or seen.rota
-        swap = change(_Desk(tx, project, rota, deed))
+        swap = change(_Case(tx, project, rota, deed))
     return Done(swap, deed, seen)
 
 
@@ -162,8 +161,8 @@ def _forward(tx: sa.Connection, at: datetime, seen: Look) -> datetime:
     return latest or at
 
 
-def _find(desk: _Desk, number: int) -> Swap:
-    found = next((swap for swap in desk.rota.swaps if swap.swap == str(number)), None)
+def _find(case: _Case, number: int) -> Swap:
+    found = next((swap for swap in case.rota.swaps if swap.swap == str(number)), None)
     if found is None:
         raise UsageError(f"There is no swap {number}.", "See those there are: runner swap list")
     return found

@@ -14,8 +14,8 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from runner.acts.swaps import Deed
     from runner.config import Project
+    from runner.plan.calendar import Span
     from runner.plan.oncall import Leg
-    from runner.scheduler.oncall import Span
 
 #: Instants outside these years are a slip of the keyboard, and calendars give out there.
 EARLIEST, LATEST = 1980, 2200
@@ -64,7 +64,8 @@ def oncall_command(  # noqa: PLR0913, PLR0917 - the options of one command
 ) -> None:
     """Answer one of the questions."""
     from runner.commands import rota  # noqa: PLC0415
-    from runner.scheduler.oncall import AHEAD, BEHIND, Span  # noqa: PLC0415
+    from runner.plan.calendar import Span  # noqa: PLC0415
+    from runner.scheduler.oncall import AHEAD, BEHIND  # noqa: PLC0415
 
     _one({"--at or --explain": bool(at or explain), "--ics": bool(ics), "--fairness": fairness, "--diff": bool(diff)})
     _one({"--from or --to": bool(first or last), "--at or --explain": bool(at or explain), "--diff": bool(diff)})

@@ -6,7 +6,6 @@ begun again where it ended, and ended.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -16,8 +15,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,17 +88,27 @@ class Beside:
         tries = 0
         while not self._over.is_set():
             began = time.monotonic()
-            process = self._started()
-            if process is None:
-                return
-            code = process.wait()
+            ended = self._lived()
             if self._over.is_set():
                 return
             tries = 0 if time.monotonic() - began >= STAYED else tries
             wait = WAITS[min(tries, len(WAITS) - 1)]
             tries += 1
-            self._log("desk ended", code=code, again_in=wait)
+            self._log("desk ended", again_in=wait, **ended)
             self._over.wait(wait)
+
+    def _lived(self) -> dict[str, Any]:
+        """Let one process live; how it ended, or why it did not begin."""
+        try:
+            process = self._started()
+        except OSError as error:  # such as a machine that has no room for one more just now
+            return {"error": str(error)}
+        if process is None:
+            return {}
+        code = process.wait()
+        if process.stdin:
+            process.stdin.close()
+        return {"code": code}
 
     def _started(self) -> subprocess.Popen[bytes] | None:
         """The process; none once it is over."""
@@ -155,8 +164,7 @@ def begin(project: Project, options: Options, now: datetime | None) -> Found:
     Raises UsageError with what its log says, where it does not begin.
     """
     folder = doorplate.folder_of(project)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "desk.lock"):
+    with doorplate.alone(folder / "desk.lock"):
         plate = doorplate.plate_of(project)
         if plate is not None:
             return Found(plate, earlier=True)
@@ -171,14 +179,6 @@ def begin(project: Project, options: Options, now: datetime | None) -> Found:
                 start_new_session=True,
             )
         return Found(_begun(project, process, log), earlier=False)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """While this lasts, nobody else begins a desk."""
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _begun(project: Project, process: subprocess.Popen[bytes], log: Path) -> Plate:

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from runner.acts import duties as acts
 from runner.acts.duties import Report
 from runner.config import Project
+from runner.document.texts import line
+from runner.errors import UsageError
 from runner.ledger import Ledger
 from runner.ledger.duties import Task
 from runner.scheduler import agenda, rounds
@@ -59,6 +61,8 @@ def _row(task: Task, project: Project, owners: dict[str, str], at: _At) -> dict[
 
 def done(project: Project, report: Report, now: datetime, *, as_json: bool) -> int:
     """Record that a duty was done, with what shows it. Raises UsageError as the act does."""
+    if not line(report.evidence):
+        raise UsageError("What shows that it was done?", "Say it with --evidence, for example a link or a sentence.")
     ledger = Ledger.of(project)
     period = acts.done(project, ledger, report, now)
     ledger.close()

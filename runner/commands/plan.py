@@ -9,13 +9,15 @@ from zoneinfo import ZoneInfo
 from runner.config import Project
 from runner.ledger import Ledger, incidents
 from runner.ledger.deadlines import State as Owing
+from runner.plan.calendar import Span
 from runner.plan.deadlines import Deadline
+from runner.plan.incidents import DUTY, SOURCE
 from runner.plan.oncall import Shift
+from runner.scheduler import roster
 from runner.scheduler.begins import begins_of
-from runner.scheduler.letters import name_of
 from runner.scheduler.office import Office, timetable_of
 from runner.scheduler.opening import onlooker
-from runner.scheduler.standing import Span, Standing, begins, promised, shift_at, standing, warnings
+from runner.scheduler.standing import Standing, begins, promised, standing, warnings
 from runner.screen import screen_for
 
 __all__ = ["Span", "due", "status"]
@@ -61,8 +63,8 @@ def status(project: Project, now: datetime, *, as_json: bool) -> int:
     with ledger.read() as tx:
         stands = standing(tx, office, now)
         wrong = warnings(tx, office, now)
-        duties = [one for key, one in incidents.opened(tx).items() if key[0].startswith(("duty:", "source:"))]
-        shift = shift_at(tx, project, now)
+        duties = [one for key, one in incidents.opened(tx).items() if key[0].startswith((DUTY, SOURCE))]
+        shift = roster.shift_at(tx, project, now)
     ledger.close()
     screen = screen_for(as_json=as_json, total=0)
     if as_json:
@@ -87,9 +89,9 @@ def status(project: Project, now: datetime, *, as_json: bool) -> int:
 def _on_call(office: Office, shift: Shift | None) -> tuple[str, ...]:
     if shift is None:
         return ()
-    then = f", then {name_of(office.project, shift.secondary)}" if shift.secondary else ""
+    then = f", then {office.project.name_of(shift.secondary)}" if shift.secondary else ""
     until = f"{shift.end.astimezone(office.zone):%a %d %b %H:%M}"
-    return (f"On call until {until}: {name_of(office.project, shift.primary)}{then}.",)
+    return (f"On call until {until}: {office.project.name_of(shift.primary)}{then}.",)
 
 
 def _standing_plain(item: Standing, now: datetime) -> dict[str, Any]:

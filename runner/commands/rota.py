@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from runner.config import OnCall, Project
 from runner.errors import UsageError
 from runner.ledger import Ledger
+from runner.plan.calendar import Span, instant
 from runner.plan.oncall import Rota, Shift
 from runner.scheduler import oncall, roster
-from runner.scheduler.oncall import Look, Span, rules_of
+from runner.scheduler.oncall import Look, rules_of
 from runner.screen import Screen, near, screen_for
 
 if TYPE_CHECKING:
@@ -125,13 +125,7 @@ def years(project: Project, now: datetime) -> Span:
     year = now.astimezone(rota.zone).year
     begins = min(date.fromisoformat(entry.begins).year for entry in rota.rules.rotation)
     first = max(year - 2, min(begins, year))
-    return Span(*(_midnight(date(bound, 1, 1), rota.zone) for bound in (first, year + 2)))
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    from runner.plan.calendar import instant  # noqa: PLC0415
-
-    return instant(day, time(), zone)
+    return Span(*(instant(date(bound, 1, 1), time(), rota.zone) for bound in (first, year + 2)))
 
 
 def fairness(project: Project, span: Span, now: datetime, *, as_json: bool) -> int:

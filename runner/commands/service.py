@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from runner import config
 from runner.acts import access
 from runner.commands import desk
@@ -25,8 +23,9 @@ from runner.delivery.channels import Channels
 from runner.errors import ConfigError, DeliveryFailed, UsageError
 from runner.leaks import WATCH, Censor
 from runner.ledger import Ledger, journal
+from runner.log import logger
 from runner.report import shelf
-from runner.report.draft import Clock, Ctx
+from runner.report.draft import Clock, Ctx, WallClock
 from runner.report.execute import Stop
 from runner.report.warming import breed_of
 from runner.scheduler import work
@@ -46,31 +45,9 @@ BACK = timedelta(minutes=1)
 BUSY = 0.5
 
 
-def logger(censor: Censor, *, terminal: bool) -> Callable[..., Any]:
-    """A log of events with fields on standard error: readable on a terminal, JSON lines elsewhere; without secrets."""
-    form = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[stamp, form, _without_secrets(censor)])
-    told: Callable[..., Any] = log.msg
-    return told
-
-
-def _without_secrets(censor: Censor) -> Callable[[Any, str, Any], str]:
-    return lambda _log, _method, text: censor.redact(text)
-
-
-@dataclass(frozen=True)
-class WallClock(Clock):
-    """The clock of the machine, read anew each time: a scheduler must notice that its machine slept."""
-
-    def now(self) -> datetime:
-        """The present instant, aware, in UTC."""
-        return _now()
-
-
 def clock_of(now: datetime | None) -> Clock:
     """The machine's clock, or one that begins at a given instant and goes on from there."""
-    return WallClock(_now()) if now is None else Clock(now)
+    return WallClock() if now is None else Clock(now)
 
 
 @dataclass
@@ -87,7 +64,7 @@ class Service:
         self.failures = 0
         self.errands = Errands()
         self._forward()
-        self.seen = _stamps(self.project.folder)
+        self.seen = config.stamps(self.project.folder)
         self.office = self._open(self.project)
 
     def _open(self, project: Project) -> Office:
@@ -126,7 +103,7 @@ class Service:
 
     def _renew_config(self) -> None:
         """Take up a change of config/ between runs. A config that does not load is told of, and the old one holds."""
-        stamps = _stamps(self.project.folder)
+        stamps = config.stamps(self.project.folder)
         if stamps == self.seen or self.office.crew.busy:
             return
         self.seen = stamps
@@ -154,11 +131,6 @@ class Service:
             work.collect(self.office, self.clock.now())
             self.wait(0.1)
         self.ledger.close()
-
-
-def _stamps(folder: Path) -> dict[str, int]:
-    files = sorted((folder / "config").rglob("*"))
-    return {str(path): path.stat().st_mtime_ns for path in files if path.is_file()}
 
 
 def one_tick(project: Project, now: datetime | None, *, as_json: bool) -> int:

@@ -12,7 +12,7 @@ from runner.errors import UsageError
 from runner.ledger import Ledger, incidents
 from runner.ledger.outbox import Letter
 from runner.plan.incidents import DUTY, SOURCE, Incident, Word
-from runner.scheduler import story
+from runner.scheduler import chronicle
 from runner.screen import screen_for
 
 #: How many closed incidents are listed below the open ones.
@@ -78,7 +78,7 @@ def show(project: Project, number: int, *, as_json: bool) -> int:
         incident = incidents.find(tx, number)
         if incident is None:
             raise UsageError(f"There is no incident {number}.", "See those there are: runner incidents")
-        events, told = incidents.history(tx, number), story.story(tx, project, incident)
+        events, told = incidents.history(tx, number), chronicle.chronicle(tx, project, incident)
     ledger.close()
     screen, zone = screen_for(as_json=as_json, total=0), ZoneInfo(project.settings.time_zone)
     if as_json:
@@ -114,7 +114,7 @@ def _told(letter: Letter, zone: ZoneInfo) -> str:
 def _report(project: Project, incident: Incident) -> str:
     """The name of a pipeline, or a title: `duty: Weekly schema check`, `source: Till API`."""
     kind = next((kind for kind in (DUTY, SOURCE) if incident.pipeline.startswith(kind)), "")
-    return f"{kind} {story.title(project, incident)}" if kind else incident.pipeline
+    return f"{kind} {chronicle.title(project, incident.pipeline)}" if kind else incident.pipeline
 
 
 def _plain(incident: Incident) -> dict[str, Any]:
@@ -138,4 +138,4 @@ def _row(incident: Incident, project: Project, zone: ZoneInfo) -> dict[str, Any]
 def _state(incident: Incident) -> str:
     if not incident.open:
         return f"over: {incident.outcome}"
-    return "down" if incident.pipeline.startswith(SOURCE) else incident.state
+    return chronicle.state(incident)

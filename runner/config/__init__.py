@@ -17,6 +17,7 @@ A map of this folder, from the bottom up::
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ __all__ = [
     "Sources",
     "Table",
     "load",
+    "stamps",
 ]
 
 
@@ -90,6 +92,16 @@ def load(folder: Path, censor: Censor | None = None) -> Project:
             project.censor.know(project.hidden, project.written)
             return project
     raise error_of(found.problems)
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """When each file of a project's config/ was written last: where that is another, it is to be loaded anew."""
+    found = {}
+    for path in sorted((folder / "config").rglob("*")):
+        with suppress(FileNotFoundError):  # an editor's own file, gone again
+            if not path.is_dir():
+                found[str(path)] = path.stat().st_mtime_ns
+    return found
 
 
 def _chosen(others: dict[type[BaseModel], BaseModel]) -> dict[str, Any]:

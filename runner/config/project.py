@@ -81,10 +81,10 @@ class Project:
         people = (person for name in pipeline.readers for person in self.people.readers[name])
         return tuple({person.email.lower(): person for person in people}.values())
 
-    def name_of(self, who: str) -> str:
-        """An engineer's name for people; the key of one who is no longer in people.yml."""
-        engineer = self.people.engineers.get(who)
-        return engineer.name if engineer else who
+    def name_of(self, who: str | None) -> str:
+        """An engineer's name for people; the key of one who is no longer in people.yml; nothing of nobody."""
+        engineer = self.people.engineers.get(who or "")
+        return engineer.name if engineer else who or ""
 
     def resting_on(self, name: str) -> tuple[Pipeline, ...]:
         """The pipelines that have this one as an input, as written."""

@@ -60,6 +60,7 @@ class Situation:
     held: bool = False  # the run is made and proven, and waits for a person, be it in time or late
     undelivered: bool = False  # the run is made and proven, and does not reach all of its readers
     acknowledged_by: str = ""  # a name
+    desk: str = ""  # its address
 
 
 # --- time in words ---
@@ -282,8 +283,15 @@ def _quoted(word: str) -> str:
     return shlex.quote(line(word))
 
 
+def _at_desk(about: Situation | Outage) -> Iterable[tuple[str, str]]:
+    """The incident's page, where there is a desk that others than its own machine can reach."""
+    if about.desk:
+        yield "Acknowledge, read on and act at the desk", f"{about.desk}/incidents/{about.incident}"
+
+
 def _links(situation: Situation) -> Iterable[tuple[str, str]]:
-    """The run's files. Only a held or undelivered report has a PDF that was proven; of others at most charts."""
+    """The desk, and the run's files. Only of a held or undelivered report is a PDF proven; of others at most charts."""
+    yield from _at_desk(situation)
     if not situation.folder:
         return
     proven = situation.held or situation.undelivered
@@ -636,6 +644,7 @@ class Outage:
     drill: bool = False
     acknowledged_by: str = ""
     silent: tuple[str, ...] = ()
+    desk: str = ""
 
 
 def source_down(outage: Outage, role: str, by: str = _SOMEBODY, word: str = "") -> Message:
@@ -658,6 +667,7 @@ def source_down(outage: Outage, role: str, by: str = _SOMEBODY, word: str = "") 
         runbook_title=outage.runbook_title,
         runbook=outage.runbook,
         commands=(*(() if at_it else (acknowledge,)), ("Ask it again", f"{command} probe {_quoted(outage.source)}")),
+        links=tuple(_at_desk(outage)),
         closing=f"You get this as {role}. {f'{at_it} is at it.' if at_it else 'It closes when it answers.'}",
         tone="stop",
     )

@@ -58,6 +58,16 @@ def editions_of(tx: sa.Connection, keys: Iterable[tuple[str, str]]) -> dict[tupl
     return found
 
 
+def after(every: Iterable[Edition], version: int) -> tuple[Edition, ...]:
+    """The versions after one that anybody was given, in the same order."""
+    return tuple(one for one in every if one.version > version and one.given)
+
+
+def first_given(some: Iterable[Edition]) -> datetime | None:
+    """When the first of these was given to anybody."""
+    return min((one.first_at for one in some if one.first_at), default=None)
+
+
 def _listed(keys: Iterable[tuple[str, str]]) -> sa.ColumnElement[bool]:
     """The deliveries of these reports: told apart like this, each is found by its key."""
     same = (sa.and_(_deliveries.c.pipeline == name, _deliveries.c.period == period) for name, period in keys)

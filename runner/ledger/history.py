@@ -22,6 +22,7 @@ from runner.model import Figure, Finding, Level, Status
 _AT_ONCE = 400  # keys of one question: a database takes only so many values
 _NEWEST = _runs.c.started_at.desc(), _runs.c.run.desc()
 _MADE = (Status.READY, Status.DELIVERED, Status.HELD)
+_TRIED = 10  # runs that are looked at for one that made a report
 
 
 @dataclass(frozen=True)
@@ -118,22 +119,21 @@ def record_of(outcomes: Iterable[Outcome]) -> Record:
 
 
 _OF_OUTCOME = ("period", "text", "due_at", "ended_at", "state", "run")
-_OUTCOMES = sa.select(*(_deadlines.c[name] for name in _OF_OUTCOME)).where(
-    _deadlines.c.pipeline == sa.bindparam("of", type_=sa.String),
-)
 
 
 def outcomes(tx: sa.Connection, pipeline: str, since: datetime, now: datetime, most: int = 200) -> list[Outcome]:
     """What was due since an instant, has ended or should have by now, and how; by due time, the newest `most`."""
-    ended = _OUTCOMES.where(_deadlines.c.state.in_([State.MET, State.MISSED]), _deadlines.c.ended_at >= since)
-    rows = list(tx.execute(ended.order_by(_deadlines.c.ended_at.desc()).limit(2 * most), {"of": pipeline}))
-    # Only a few are open at a time: what is owed still, and what is planned for the days to come.
-    still = _OUTCOMES.where(_deadlines.c.state == State.OPEN)
-    rows += list(tx.execute(still.order_by(_deadlines.c.due_at).limit(most), {"of": pipeline}))
-    found = [
-        _outcome(row) for row in rows if since <= row.due_at < now or (row.state == State.MET and row.due_at >= now)
-    ]
-    return sorted(found, key=lambda one: (one.due_at, one.period))[-most:]
+    # By due time and nothing else, the state compared as it stands in no index: a database that is asked for what is
+    # open, in this order, walks through all that was ever owed in search of the few that are.
+    due, state = _deadlines.c.due_at, _deadlines.c.state.concat("")
+    query = sa.select(*(_deadlines.c[name] for name in _OF_OUTCOME)).where(
+        _deadlines.c.pipeline == pipeline,
+        due >= since,
+        state != State.WITHDRAWN,
+        sa.or_(due < now, state == State.MET),  # what was met before its time counts, too
+    )
+    rows = tx.execute(query.order_by(due.desc(), _deadlines.c.period.desc()).limit(most))
+    return [_outcome(row) for row in rows][::-1]
 
 
 def _outcome(row: Any) -> Outcome:
@@ -141,13 +141,6 @@ def _outcome(row: Any) -> Outcome:
     if row.state == State.MET:
         word = "met" if row.ended_at is not None and row.ended_at <= row.due_at else "met late"
     return Outcome(row.period, row.text, row.due_at, row.ended_at, word, row.run)
-
-
-def next_due(tx: sa.Connection, pipeline: str, now: datetime) -> tuple[datetime, str] | None:
-    """When the next report of a pipeline is due by the book, and what it is about."""
-    query = _OUTCOMES.where(_deadlines.c.state == State.OPEN, _deadlines.c.due_at > now)
-    row = tx.execute(query.order_by(_deadlines.c.due_at).limit(1), {"of": pipeline}).first()
-    return (row.due_at, row.text) if row else None
 
 
 # Figures over time.
@@ -221,11 +214,14 @@ class Made:
 
 def made(tx: sa.Connection, pipeline: str, most: int = 20) -> list[Made]:
     """The newest runs of a pipeline that made a report that was promised, newest first."""
+    # Of so many runs at most: where all of them fail, one that did would be looked for through the whole past.
+    began = sa.select(_runs.c.started_at).where(_runs.c.pipeline == pipeline).order_by(_runs.c.started_at.desc())
+    since = sa.select(sa.func.min(began.limit(_TRIED * most).subquery().c.started_at)).scalar_subquery()
     same = sa.and_(_deadlines.c.pipeline == _runs.c.pipeline, _deadlines.c.period == _runs.c.period)
     query = (
         sa.select(_runs.c.run, _runs.c.period, _runs.c.started_at, _runs.c.finished_at, _deadlines.c.due_at)
         .join_from(_runs, _deadlines, same)
-        .where(_runs.c.pipeline == pipeline, _runs.c.finished_at.is_not(None))
+        .where(_runs.c.pipeline == pipeline, _runs.c.started_at >= since, _runs.c.finished_at.is_not(None))
         # Compared as it stands in no index: wanted are the newest, and an index over it would have them all sorted.
         .where(_runs.c.status.concat("").in_(_MADE))
     )

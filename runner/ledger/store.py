@@ -171,13 +171,20 @@ def _clean(given: Any, censor: Censor) -> Any:
     return type(given)(_clean(value, censor) for value in given) if isinstance(given, list | tuple) else given
 
 
+#: Whoever looks while looking holds two connections. Of many at once none may wait for a second that the others hold:
+#: how many there are is for the threads to bound.
+_UNBOUNDED: dict[str, Any] = {"max_overflow": -1}
+
+
 def _engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        return sa.create_engine(parsed, pool_pre_ping=True, **_UNBOUNDED)
+    more: dict[str, Any] = {}
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY / 1000})
+        more = _UNBOUNDED
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY / 1000}, **more)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

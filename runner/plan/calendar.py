@@ -20,6 +20,14 @@ import runner.light  # noqa: F401 - a market without all the countries of the wo
 _DAY = timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class Span:
+    """From one instant up to another."""
+
+    first: datetime
+    last: datetime
+
+
 def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """The UTC instant at which the clocks of a zone show this day and time.
 

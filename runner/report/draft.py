@@ -36,6 +36,17 @@ class Clock:
 
 
 @dataclass(frozen=True)
+class WallClock(Clock):
+    """The clock of the machine, read anew each time: whoever stays must notice that the machine slept."""
+
+    start: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
 class Step:
     """Something has begun: a stage, or a cell of the notebook (numbers from 1)."""
 

@@ -30,4 +30,4 @@ def judge(findings: Iterable[Finding]) -> Verdict:
 
 def _reason(findings: list[Finding]) -> str:
     first, more = findings[0], len(findings) - 1
-    return first.message + (f" (and {more} more {first.level} finding{'s' if more > 1 else ''})" if more else "")
+    return first.message + (f" (and {more} more finding{'s' if more > 1 else ''})" if more else "")

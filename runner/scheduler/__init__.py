@@ -17,7 +17,7 @@ A map of this folder, in the order of a tick::
     telling.py     what is seen -> incidents -> letters owed
     letters.py     a message and an addressee -> a letter
     dossier.py     one incident: what its mail says now, who is told next, letters of what a person did
-    story.py       one incident as it is read: what happened and who was told, in the order of time
+    chronicle.py   one incident as it is read: what happened and who was told, in the order of time
     outages.py     sources that are needed soon -> asked, their incidents
     rounds.py      duties that the software does itself -> done, found
     chores.py      duties -> done, overdue
@@ -28,7 +28,6 @@ A map of this folder, in the order of a tick::
     post.py        letters owed -> sent
     crew.py        those who make reports: threads, each with its own stop
     doorplate.py   where the desk is, for whoever looks for it
-    service.py     ticks until told to stop
     simulation.py  the same scheduler with a simulated clock
     copies.py      a copy of a project to practise in: no readers, no pagers
     faults.py      real faults for a copy, and how they are mended

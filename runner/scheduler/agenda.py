@@ -11,7 +11,7 @@ from runner.config import Project
 from runner.ledger import duties
 from runner.ledger.duties import Task
 from runner.plan.duties import Due
-from runner.scheduler import rounds
+from runner.scheduler import roster, rounds
 from runner.scheduler.begins import begins_of
 from runner.scheduler.office import timetable_of
 from runner.scheduler.planning import duties_between
@@ -26,8 +26,12 @@ def planned(project: Project, now: datetime) -> tuple[Due, ...]:
 
 
 def agenda(tx: sa.Connection, project: Project, now: datetime) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
-    """Duties that are open, by due time, and of each the next that is not; before any scheduler has looked, too."""
-    tasks = {due.key: Task(due) for due in planned(project, now)}
+    """Duties that are open, by due time, and of each the next that is not; before any scheduler has looked, too.
+
+    What was due before the first look, and so was never written down, is owed by nobody.
+    """
+    seen = roster.looked(tx)
+    tasks = {due.key: Task(due) for due in planned(project, now) if seen is None or due.due_at > seen}
     tasks |= {task.due.key: task for task in duties.between(tx, now - _BACK, now + AHEAD)}
     tasks |= {task.due.key: task for task in duties.waiting(tx, now)}
     left = [task for task in tasks.values() if task.done_at is None and task.due.duty in project.duties]

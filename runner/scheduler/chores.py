@@ -14,12 +14,11 @@ from runner.ledger import Run, duties, incidents, outbox
 from runner.ledger.duties import Done, Task
 from runner.model import Level, Status
 from runner.plan.calendar import local_day
-from runner.plan.incidents import Incident, Kind, Notice, Sighting, State, Watch, advance, next_look, opened
+from runner.plan.incidents import DUTY, Incident, Kind, Notice, Sighting, State, Watch, advance, next_look, opened
 from runner.plan.oncall import Rota
 from runner.scheduler import letters, roster, rounds
 from runner.scheduler.office import Office
 
-PREFIX = "duty:"  # before the name of a duty, where a pipeline's name stands otherwise
 AGAIN = timedelta(minutes=10)  # how often evidence is looked for
 _LOOK_BACK = timedelta(days=60)  # a period that fell due earlier has no evidence that counts now
 _FAR = datetime(9000, 1, 1, tzinfo=UTC)
@@ -39,7 +38,7 @@ def look(office: Office, now: datetime) -> None:
         for task in waiting:
             _remind(tx, office, task, now)
         open_ = incidents.opened(tx).values() if _trouble(tx, office, waiting, now) else ()
-        times = [duties.next_due(tx, now), *(next_look(one, now) for one in open_ if one.pipeline.startswith(PREFIX))]
+        times = [duties.next_due(tx, now), *(next_look(one, now) for one in open_ if one.pipeline.startswith(DUTY))]
     times += [_remind_at(task, office.project.duties[task.due.duty]) for task in waiting]
     owing = min((at for at in times if at is not None and at > now), default=None)
     office.notes["duties owe"] = owing
@@ -139,13 +138,13 @@ def _remind_at(task: Task, duty: Duty) -> datetime | None:
 def _trouble(tx: sa.Connection, office: Office, waiting: list[Task], now: datetime) -> bool:
     """Open, escalate and close the incidents of duties; whether there are any."""
     late = [task for task in waiting if task.due.due_at <= now and not rounds.is_at_it(office, task)]
-    overdue = {(PREFIX + task.due.duty, task.due.period): task for task in late}
-    open_ = {key: incident for key, incident in incidents.opened(tx).items() if key[0].startswith(PREFIX)}
+    overdue = {(DUTY + task.due.duty, task.due.period): task for task in late}
+    open_ = {key: incident for key, incident in incidents.opened(tx).items() if key[0].startswith(DUTY)}
     if not overdue and not open_:
         return False
     seen = _Look(now, roster.rota_of(tx, office.project, now - roster.RECENT))
     for key in {**overdue, **open_}:
-        task = overdue.get(key) or duties.find(tx, key[0].removeprefix(PREFIX), key[1])
+        task = overdue.get(key) or duties.find(tx, key[0].removeprefix(DUTY), key[1])
         if task is not None and task.due.duty in office.project.duties:
             _advance(tx, office, open_.get(key) or opened(*key, now), task, seen)
         elif key in open_:  # the duty is gone from config/duties.yml; nothing can be said to anybody
@@ -177,7 +176,7 @@ class _Look:
 def _sighting(project: Project, task: Task) -> Sighting:
     duty = project.duties[task.due.duty]
     if task.done_at is not None:
-        return Sighting(over="met", sentence=f"{duty.title} was done by {letters.name_of(project, task.done_by)}.")
+        return Sighting(over="met", sentence=f"{duty.title} was done by {project.name_of(task.done_by)}.")
     if rounds.is_found(task):
         text = f"What {duty.title.lower()} found was not answered in time."
         return Sighting(State.LATE, "duty", text, late=True)
@@ -205,12 +204,12 @@ def watch(tx: sa.Connection, office: Office, incident: Incident, now: datetime) 
 
 
 def _task_of(tx: sa.Connection, office: Office, incident: Incident) -> Task | None:
-    name = incident.pipeline.removeprefix(PREFIX)
+    name = incident.pipeline.removeprefix(DUTY)
     return duties.find(tx, name, incident.period) if name in office.project.duties else None
 
 
 def _message(office: Office, task: Task, kind: Kind, now: datetime) -> Message:
     known = rounds.known(office, task, office.project.duties[task.due.duty].owner, now)
     if kind is Kind.RECOVERED:
-        return alerts.duty_done(known, letters.name_of(office.project, task.done_by))
+        return alerts.duty_done(known, office.project.name_of(task.done_by))
     return alerts.duty_overdue(known)

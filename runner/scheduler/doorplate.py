@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from runner.config import Project
 from runner.ledger.process import Process
@@ -32,12 +36,10 @@ class Plate:
         return now + timedelta(seconds=self.shift)
 
     def hang(self, project: Project) -> None:
-        """Write the file: the whole of it, or nothing."""
+        """Write the file."""
         path = path_of(project)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps({**vars(self), "process": self.process.as_dict()}), encoding="utf-8")
-        part.replace(path)
+        write(path, {**vars(self), "process": self.process.as_dict()})
 
 
 def folder_of(project: Project) -> Path:
@@ -51,13 +53,33 @@ def path_of(project: Project) -> Path:
 
 
 def plate_of(project: Project) -> Plate | None:
-    """The desk that is at work for a project and said where; None where there is none, or it has ended."""
+    """The desk that is at work for a project on this machine; None where there is none, or it has ended.
+
+    Of another machine's (or of a container that is gone) nobody here can know whether it is at work, or end it.
+    """
     try:
         told = json.loads(path_of(project).read_text(encoding="utf-8"))
         plate = Plate(**{**told, "process": Process(**told["process"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return None if plate.process.gone else plate
+    is_here = plate.process.host == Process.this().host
+    return plate if is_here and not plate.process.gone else None
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file of the desk's own: the whole of it, or nothing."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    part.replace(path)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """While this lasts, nobody else is in the same: of those who come at once, one follows the other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def take_down(project: Project) -> None:

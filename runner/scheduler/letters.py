@@ -78,9 +78,9 @@ def handed(office: Office, incident: Incident, notice: Notice, message: Message)
     """A message about open trouble, to whoever it is handed to, or from whom it is taken."""
     from runner.delivery import alerts  # noqa: PLC0415 - names are asked for without any letter
 
-    by = name_of(office.project, notice.by)
+    by = office.project.name_of(notice.by)
     if notice.kind is Kind.TAKEN:
-        to = name_of(office.project, notice.after[0]) if notice.after else by
+        to = office.project.name_of(notice.after[0]) if notice.after else by
         return alerts.taken_over(message, alerts.Handing(by, to, notice.note))
     within = office.policy(tells_readers=False).acknowledge_within
     answer = f"{office.command} ack {incident.number} --by {notice.person}"
@@ -90,12 +90,6 @@ def handed(office: Office, incident: Incident, notice: Notice, message: Message)
 def about(key: Key) -> About:
     """What a letter of an incident is about."""
     return About(f"incident/{key}", str(key.notice.kind), key.at, key.incident.number)
-
-
-def name_of(project: Project, who: str | None) -> str:
-    """The name of an engineer by key; the key itself of one who has left; nothing of nobody."""
-    engineer = project.people.engineers.get(who or "")
-    return engineer.name if engineer else who or ""
 
 
 def owners(project: Project, pipeline: Pipeline) -> str:

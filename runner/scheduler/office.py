@@ -117,6 +117,11 @@ class Office:
         return bool(self.crew.busy or (self.outside is not None and self.outside.errands.busy))
 
     @property
+    def desk(self) -> str:
+        """Where people find the desk, if more than this machine does; a drill's incidents are not there."""
+        return "" if self.drill else (self.project.settings.desk.public or "").rstrip("/")
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone of the promises."""
         return ZoneInfo(self.project.settings.time_zone)

@@ -12,6 +12,7 @@ from runner.config import OnCall, Project
 from runner.errors import UsageError
 from runner.ledger import Ledger
 from runner.ledger import rota as book
+from runner.plan.calendar import Span
 from runner.plan.oncall import Clock, Leg, Rota, Shift
 from runner.scheduler import roster
 
@@ -26,14 +27,6 @@ def rules_of(project: Project) -> OnCall:
     if project.oncall is None:
         raise UsageError("This project has no rota.", "Write config/oncall.yml: who takes turns from when, and where.")
     return project.oncall
-
-
-@dataclass(frozen=True)
-class Span:
-    """From one instant up to another."""
-
-    first: datetime
-    last: datetime
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from runner.ledger import sources as past
 from runner.ledger.deadlines import Owed
 from runner.ledger.sources import Probe
 from runner.plan.calendar import clock, local_day
-from runner.plan.incidents import Incident, Kind, Notice, Sighting, State, Watch, advance, opened
+from runner.plan.incidents import SOURCE, Incident, Kind, Notice, Sighting, State, Watch, advance, opened
 from runner.plan.oncall import Rota
 from runner.plan.runbooks import COMMON
 from runner.scheduler import letters, roster
@@ -32,7 +32,6 @@ from runner.scheduler.telling import filled
 from runner.sources import catalog, probing
 from runner.sources.inquiry import Place
 
-PREFIX = "source:"  # before the name of a source, where a pipeline's name stands otherwise
 #: So long before a report begins its sources are looked at.
 SOON = timedelta(minutes=60)
 #: How often a source that answers is asked, and one that does not.
@@ -140,7 +139,7 @@ class _Seen:
 
 def _seen(tx: sa.Connection, office: Office, now: datetime) -> _Seen:
     names = names_of(office.project)
-    open_ = {key[0].removeprefix(PREFIX): one for key, one in incidents.opened(tx).items() if key[0].startswith(PREFIX)}
+    open_ = {key[0].removeprefix(SOURCE): one for key, one in incidents.opened(tx).items() if key[0].startswith(SOURCE)}
     answers = {name: _answers(tx, name, now + EVERY) for name in names}
     return _Seen(answers, open_, need(tx, office.project, now) if names else None)
 
@@ -203,7 +202,7 @@ def _advance(tx: sa.Connection, office: Office, look_: _Look) -> None:
     if before is None:
         if not look_.seen.is_told(look_.name, look_.now):
             return
-        before = opened(PREFIX + look_.name, local_day(look_.now, office.zone).isoformat(), look_.now)
+        before = opened(SOURCE + look_.name, local_day(look_.now, office.zone).isoformat(), look_.now)
     change = advance(
         before, _sighting(office, look_), _watch(office, look_), office.policy(tells_readers=False), look_.now
     )
@@ -272,7 +271,8 @@ def _outage(office: Office, look_: _Look, incident: Incident) -> Outage:
         runbook=filled(section.text, _words(look_, pipeline, incident)),
         command=office.command,
         drill=office.drill,
-        acknowledged_by=letters.name_of(office.project, incident.acknowledged_by if incident.is_taken else None),
+        desk=office.desk,
+        acknowledged_by=office.project.name_of(incident.acknowledged_by if incident.is_taken else None),
     )
 
 
@@ -310,7 +310,7 @@ def watch(tx: sa.Connection, office: Office, incident: Incident, now: datetime) 
 
 
 def _look_at(tx: sa.Connection, office: Office, incident: Incident, now: datetime) -> _Look | None:
-    name = incident.pipeline.removeprefix(PREFIX)
+    name = incident.pipeline.removeprefix(SOURCE)
     if name not in names_of(office.project) or not office.project.pipelines:
         return None
     return _Look(name, _seen(tx, office, now), roster.rota_of(tx, office.project, now - roster.RECENT), now)

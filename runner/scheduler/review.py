@@ -73,9 +73,8 @@ def troubles(facts: Facts) -> Iterator[tuple[Any, ...]]:
 def shares(project: Project, facts: Facts) -> Iterator[tuple[Any, ...]]:
     """Of each engineer: hours, nights, weekends, holidays, and hours as secondary."""
     for share in facts.shares:
-        engineer = project.people.engineers.get(share.who)
         hours = (share.hours, share.nights, share.weekends, share.holidays, share.secondary_hours)
-        yield engineer.name if engineer else share.who, *(f"{value:.0f} h" for value in hours)
+        yield project.name_of(share.who), *(f"{value:.0f} h" for value in hours)
 
 
 def owners(project: Project) -> Iterator[tuple[Any, ...]]:

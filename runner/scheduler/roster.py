@@ -57,6 +57,12 @@ def rota_between(tx: sa.Connection, project: Project, first: datetime, last: dat
     return Rota(project.oncall, book.swaps_between(tx, first - RECENT, end), shifts, known)
 
 
+def shift_at(tx: sa.Connection, project: Project, at: datetime) -> Shift | None:
+    """Who is on call at an instant; None where the project has no rota."""
+    rota = rota_of(tx, project, at - RECENT)
+    return rota.at(at) if rota else None
+
+
 def is_turned(tx: sa.Connection, project: Project) -> bool:
     """Whether the rules or the people are other than at the last look, or there was none: whether `keep` has work."""
     return project.oncall is not None and _terms(tx) != _Terms.of(project)
@@ -78,12 +84,12 @@ def keep(tx: sa.Connection, project: Project, now: datetime, *, finished: bool =
     nothing: the record only goes forward. Only the scheduler's first look moves the beginning back, to itself, where a
     question from later was first.
     """
-    looked = _looked(tx)
-    if project.oncall is None or (looked is not None and now < looked):
+    last = looked(tx)
+    if project.oncall is None or (last is not None and now < last):
         return None
     new, old, frozen = _Terms.of(project), _terms(tx), book.frozen_until(tx)
     since = frozen or book.rules_since(tx) or now
-    if old is None or (finished and now < since and looked is None and frozen is None):
+    if old is None or (finished and now < since and last is None and frozen is None):
         _agree(tx, new, now)
         return None
     if now < since:
@@ -103,12 +109,12 @@ def seen_after(tx: sa.Connection, at: datetime) -> datetime | None:
     other things are no measure: some bear the time of the wall clock while the scheduler rehearses another.
     """
     acts = (act.at for act in journal.acts(tx, at, _NEVER) if act.what.startswith(_ROTA_ACTS))
-    times = (_looked(tx), book.frozen_until(tx), *acts)
+    times = (looked(tx), book.frozen_until(tx), *acts)
     return max((time for time in times if time is not None and time > at), default=None)
 
 
-def _looked(tx: sa.Connection) -> datetime | None:
-    """When the scheduler looked last."""
+def looked(tx: sa.Connection) -> datetime | None:
+    """When the scheduler looked last; None before any look."""
     mark = journal.mark(tx, WATERMARK)
     return mark.at if mark else None
 

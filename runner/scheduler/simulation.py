@@ -23,7 +23,7 @@ from runner.model import Status
 from runner.plan import incidents as rules
 from runner.plan.deadlines import Begin, Deadline, all_deadlines
 from runner.plan.forecast import assumed_of, forecast
-from runner.plan.incidents import Incident
+from runner.plan.incidents import DUTY, Incident
 from runner.plan.oncall import Shift
 from runner.report.approval import Approval, approve
 from runner.report.draft import Clock, Ctx
@@ -31,7 +31,6 @@ from runner.report.execute import Stop
 from runner.report.job import Job
 from runner.report.produce import produce, withheld
 from runner.scheduler import roster, rounds, work
-from runner.scheduler.chores import PREFIX
 from runner.scheduler.office import Done, Office, Order, silent, timetable_of
 from runner.scheduler.opening import library_of
 from runner.scheduler.tick import next_tick, tick
@@ -281,7 +280,7 @@ class Stage:
         """Take the fault away and make the report by hand, as the runbook says."""
         with self.office.ledger.write() as tx:
             incident = incidents.find(tx, number)
-            if incident is None or not incident.open or incident.pipeline.startswith(PREFIX):
+            if incident is None or not incident.open or incident.pipeline.startswith(DUTY):
                 return
             key = (incident.pipeline, incident.period)
             owed = deadlines.find(tx, key)

@@ -14,7 +14,7 @@ from runner.errors import RunnerError
 from runner.ledger import Ledger, deadlines, incidents, journal, outbox
 from runner.ledger.deadlines import Owed
 from runner.ledger.deadlines import State as Owing
-from runner.plan.calendar import instant, local_day
+from runner.plan.calendar import Span, instant, local_day
 from runner.plan.deadlines import Begin, Deadline, Timetable, all_deadlines
 from runner.plan.forecast import words
 from runner.plan.incidents import Incident
@@ -22,23 +22,28 @@ from runner.plan.oncall import Shift
 from runner.scheduler import planning, roster, work
 from runner.scheduler.begins import begins_of
 from runner.scheduler.circumstances import circumstances, forecast_of
-from runner.scheduler.letters import name_of
 from runner.scheduler.office import Office
 from runner.scheduler.opening import onlooker
-from runner.scheduler.roster import WATERMARK
 from runner.scheduler.sightings import sight
 from runner.scheduler.work import Inputs
 
 #: A scheduler that has not looked for so long is not there.
 SILENT = timedelta(minutes=10)
-
-
-@dataclass(frozen=True)
-class Span:
-    """From one instant up to another."""
-
-    first: datetime
-    last: datetime
+#: States of what its readers have.
+OUT = frozenset({"met", "met late"})
+#: States whose sentence holds times and nothing else.
+_HARMLESS = OUT | {"planned"}
+#: What stakeholders are told of a state; why it is so may name what is not theirs to see.
+_PLAINLY = {
+    "late": "It is not there yet.",
+    "failed": "It could not be made yet.",
+    "held": "It is made, and a person looks at it before it goes out.",
+    "not started": "Work on it has not begun yet.",
+    "at risk": "It may be late.",
+    "under way": "It is being made.",
+    "begins": "It is about to be made.",
+    "missed": "It was given up.",
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,11 @@ class Standing:
     responsible: str
     incident: Incident | None = None
     expected: datetime | None = None
+
+    @property
+    def plainly(self) -> str:
+        """The sentence for those who are no engineers."""
+        return self.sentence if self.state in _HARMLESS else _PLAINLY.get(self.state, "")
 
 
 def promised(project: Project, timetable: Timetable, span: Span) -> tuple[Deadline, ...]:
@@ -79,7 +89,7 @@ def standing(tx: sa.Connection, office: Office, now: datetime) -> list[Standing]
     owed = {deadline.key: Owed(deadline) for deadline in promised(project, office.timetable(), first)} | known
     older = [item for item in deadlines.begun(tx, now) if item.deadline.due_at < span.first]
     everything = [*older, *sorted(owed.values(), key=lambda item: (item.deadline.due_at, item.key))]
-    look = _Look(now, shift_at(tx, project, now), incidents.opened(tx), work.inputs_of(tx, office, everything))
+    look = _Look(now, roster.shift_at(tx, project, now), incidents.opened(tx), work.inputs_of(tx, office, everything))
     return [_stand(office, item, look) for item in everything]
 
 
@@ -94,12 +104,6 @@ class _Look:
     shift: Shift | None
     incidents: Mapping[tuple[str, str], Incident]
     inputs: Inputs
-
-
-def shift_at(tx: sa.Connection, project: Project, now: datetime) -> Shift | None:
-    """Who is on call at an instant; None where the project has no rota."""
-    rota = roster.rota_of(tx, project, now - roster.RECENT)
-    return rota.at(now) if rota else None
 
 
 @dataclass(frozen=True)
@@ -162,16 +166,16 @@ def _expected(office: Office, owed: Owed, look: _Look) -> datetime | None:
 def _responsible(project: Project, pipeline: Pipeline | None, incident: Incident | None, shift: Shift | None) -> str:
     """Whoever acknowledged the trouble; else whoever is on call; else the owner."""
     if incident and incident.acknowledged_by:
-        return f"{name_of(project, incident.acknowledged_by)} (acknowledged)"
+        return f"{project.name_of(incident.acknowledged_by)} (acknowledged)"
     if shift:
-        return f"{name_of(project, shift.primary)} (on call)"
-    return f"{name_of(project, pipeline.owners.primary)} (owner)" if pipeline else ""
+        return f"{project.name_of(shift.primary)} (on call)"
+    return f"{project.name_of(pipeline.owners.primary)} (owner)" if pipeline else ""
 
 
-def looked(tx: sa.Connection) -> datetime | None:
-    """When a scheduler looked last; None before any look."""
-    mark = journal.mark(tx, WATERMARK)
-    return mark.at if mark else None
+def is_heard(tx: sa.Connection, now: datetime) -> bool:
+    """Whether a scheduler has looked lately."""
+    last = roster.looked(tx)
+    return last is not None and now - last <= SILENT
 
 
 def glance(project: Project, ledger: Ledger) -> Office:
@@ -188,16 +192,15 @@ def glance(project: Project, ledger: Ledger) -> Office:
 
 def warnings(tx: sa.Connection, office: Office, now: datetime) -> list[str]:
     """What is wrong with the scheduler itself."""
-    mark = journal.mark(tx, WATERMARK)
-    said = []
-    if mark is not None and mark.at is not None and mark.at > now + SILENT:
-        at = f"{mark.at.astimezone(office.zone):%a %d %b %Y %H:%M}"
-        said.append(f"This is a look back: the scheduler has looked at {at} already.")
-    elif mark is None or mark.at is None:
+    last, said = roster.looked(tx), []
+    if last is None:
         said.append("No scheduler has looked at this project yet: start one with `runner serve`.")
-    elif now - mark.at > SILENT:
-        at = f"{mark.at.astimezone(office.zone):%a %d %b %H:%M}"
-        said.append(f"The scheduler last looked at {at}, {words(now - mark.at)} ago: is `runner serve` running?")
+    elif last > now + SILENT:
+        at = f"{last.astimezone(office.zone):%a %d %b %Y %H:%M}"
+        said.append(f"This is a look back: the scheduler has looked at {at} already.")
+    elif not is_heard(tx, now):
+        at = f"{last.astimezone(office.zone):%a %d %b %H:%M}"
+        said.append(f"The scheduler last looked at {at}, {words(now - last)} ago: is `runner serve` running?")
     lost = outbox.given_up(tx, now - timedelta(days=1))
     said += [f"A message to {letter.name} by {letter.channel} was given up: {letter.error}" for letter in lost]
     return said

@@ -165,9 +165,10 @@ def _situation(tx: sa.Connection, office: Office, incident: Incident, owed: Owed
         owners=letters.owners(office.project, pipeline),
         command=office.command,
         drill=office.drill,
+        desk=office.desk,
         held=owed.outcome == "held" and owed.holder is None,
         undelivered=owed.trouble == str(Trouble.DELIVERY_FAILED) and owed.holder is None,
-        acknowledged_by=letters.name_of(office.project, incident.acknowledged_by if incident.is_taken else None),
+        acknowledged_by=office.project.name_of(incident.acknowledged_by if incident.is_taken else None),
     )
 
 
@@ -295,7 +296,7 @@ def _message(  # noqa: PLR0911 - one for each kind
         said = names[before].name if before in names else "the engineer before"
         return alerts.hand_off(situation, said, who)
     if notice.kind is Kind.RESOLVED:
-        return alerts.closed(situation, letters.name_of(office.project, notice.by), notice.note)
+        return alerts.closed(situation, office.project.name_of(notice.by), notice.note)
     if notice.by:
         plain = alerts.trouble(situation, role, policy.acknowledge_within, who)
         return letters.handed(office, incident, notice, plain)

@@ -11,6 +11,7 @@ from pathlib import Path
 from runner import config
 from runner.errors import RunnerError
 from runner.leaks import Censor
+from runner.log import logger
 from runner.web import server
 
 
@@ -30,7 +31,7 @@ def main() -> int:
         project = config.load(told.pop("project"), censor)
         return server.serve(project, server.Options(**told))
     except RunnerError as error:
-        server.logger(censor, terminal=sys.stderr.isatty())("desk cannot begin", error=error.what, remedy=error.remedy)
+        logger(censor, terminal=sys.stderr.isatty())("desk cannot begin", error=error.what, remedy=error.remedy)
         return error.exit_code
 
 

@@ -166,15 +166,14 @@ def bearer(request: Request, scope: str, desk: Desk, now: datetime) -> Token:
 def let_in(claim: Claim, desk: Desk, now: datetime) -> Token:
     """The token behind a secret, wherever it stood. Raises Refused.
 
-    Unknown, expired and revoked ones are answered alike; whoever guesses is soon asked to wait.
+    Unknown, expired and revoked ones are answered alike; whoever guesses is soon asked to wait. Only failures count and
+    only failures wait: behind one address there may be many machines, and a wrong one must not shut out the others.
     """
     limits = desk.limits
-    if late := limits.guesses.left(claim.client, now):
-        raise too_many(late)
-    with desk.ledger.read() as tx:
-        found = book.token(tx, claim.secret[:_LONGEST], now)
-    if found is None or _is_gone(found, desk.project):
-        limits.guesses.wait(claim.client, now)
+    found = _known(claim.secret, desk, now)
+    if found is None:
+        if late := limits.guesses.wait(claim.client, now):
+            raise too_many(late)
         raise Refused(401, "A token is needed that is good.", {"WWW-Authenticate": 'Bearer realm="desk"'})
     if late := limits.tokens.wait(str(found.id), now):
         raise too_many(late)
@@ -187,8 +186,17 @@ def let_in(claim: Claim, desk: Desk, now: datetime) -> Token:
     return found
 
 
+def _known(secret: str, desk: Desk, now: datetime) -> Token | None:
+    """The token of a secret, if it is good. What no token of ours can be is not looked for."""
+    if not secret or len(secret) > _LONGEST:
+        return None
+    with desk.ledger.read() as tx:
+        found = book.token(tx, secret, now)
+    return None if found is None or _is_gone(found, desk.project) else found
+
+
 def _is_gone(token: Token, project: Project) -> bool:
-    """Whether the one engineer who has a calendar's address is in people.yml no more."""
+    """Whether whoever made a calendar's address, be it of their own shifts or of everybody's, has left people.yml."""
     personal = any(scope.startswith(CALENDAR) for scope in token.scopes)
     return personal and token.who not in project.people.engineers
 

@@ -6,9 +6,8 @@ answered like what does not exist.
 
 from __future__ import annotations
 
-import secrets
-import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
 from python_multipart.exceptions import FormParserError
@@ -78,10 +77,7 @@ def _answer(desk: Desk, page: Page, request: Request, form: Mapping[str, str]) -
     except RunnerError as error:
         return visit.page("refused.html.j2", 422, error=error)
     except Exception as error:  # noqa: BLE001 - whoever asked gets a page, and whoever keeps this house the traceback
-        number = secrets.token_hex(4)
-        text = desk.project.censor.redact("".join(traceback.format_exception(error)))
-        desk.log("page failed", path=page.path, number=number, error=text)
-        return visit.page("failed.html.j2", 500, number=number)
+        return visit.page("failed.html.j2", 500, number=desk.failed("page failed", page.path, error))
 
 
 def _let(visit: Visit, page: Page) -> Response:
@@ -118,7 +114,7 @@ def enter(visit: Visit) -> Visit:
     if session.is_to_note(found, visit.now) and "x-live" not in visit.request.headers:
         with visit.ledger.write() as tx:
             book.seen(tx, secret, visit.now)
-    return Visit(visit.desk, visit.request, visit.now, visit.project, visitor, secret, visit.form)
+    return replace(visit, visitor=visitor, secret=secret)
 
 
 def _sign_in(request: Request) -> Response:

@@ -25,13 +25,11 @@ class Bar:
 
     x: float
     width: float
-    cut_left: bool = False
-    cut_right: bool = False
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A place on an axis and the instant or the text that stands there."""
+    """A place on an axis and the instant that stands there."""
 
     x: float
     at: datetime
@@ -58,7 +56,7 @@ class TimeAxis:
             return None
         left, right = self.at(first), self.at(last)
         width = max(THINNEST, right - left)
-        return Bar(min(left, 100 - width), round(width, 3), first < self.first, last > self.last)
+        return Bar(min(left, 100 - width), round(width, 3))
 
     def hours(self, zone: ZoneInfo) -> tuple[Mark, ...]:
         """Whole hours of a zone's clock, as many as can be told apart."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner import config
@@ -18,7 +19,7 @@ from runner.ledger import Ledger
 from runner.report.draft import Clock as RunClock
 from runner.report.draft import Ctx
 from runner.report.execute import Stop
-from runner.web.errands import Errands
+from runner.web.backlog import Backlog
 from runner.web.limits import Limits
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ class Desk:
     environment: Mapping[str, str] = field(repr=False)
     log: Callable[..., Any] = lambda *_, **__: None
     limits: Limits = field(default_factory=Limits)
-    errands: Errands = field(default_factory=Errands)
+    backlog: Backlog = field(default_factory=Backlog)
 
     def __post_init__(self) -> None:
         self.refused = False  # whether config/ as it is now does not load
         self._lock = threading.Lock()
         self._project = self.first
-        self._stamps = _stamps(self.first.folder)
+        self._stamps = config.stamps(self.first.folder)
         self._looked = time.monotonic()
 
     @property
@@ -81,7 +82,7 @@ class Desk:
             self._renew()
 
     def _renew(self) -> None:
-        stamps = _stamps(self.first.folder)
+        stamps = config.stamps(self.first.folder)
         if stamps == self._stamps:
             return
         self._stamps = stamps
@@ -97,7 +98,9 @@ class Desk:
         """What acts upon reports need: approvals, deliveries."""
         return Ctx(self.project, self.ledger, RunClock(now), Stop(), lambda _: None, environment=self.environment)
 
-
-def _stamps(folder: Path) -> dict[str, int]:
-    files = sorted((folder / "config").rglob("*"))
-    return {str(path): path.stat().st_mtime_ns for path in files if path.is_file()}
+    def failed(self, event: str, path: str, error: Exception) -> str:
+        """Log an error that nobody foresaw, whole but for secrets; its number, for whoever asked."""
+        number = secrets.token_hex(4)
+        text = self.known.censor.redact("".join(traceback.format_exception(error)))
+        self.log(event, path=path, number=number, error=text)
+        return number

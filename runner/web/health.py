@@ -13,9 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from runner.ledger import journal
-from runner.scheduler.roster import WATERMARK
-from runner.scheduler.standing import SILENT
+from runner.scheduler import roster, standing
 from runner.web.desk import Desk
 
 OK, LEDGER, SCHEDULER = "ok", "ledger", "scheduler"
@@ -26,7 +24,7 @@ def desk_word(desk: Desk) -> str:
     """What is wrong with the desk, in a word; `ok` where nothing is."""
     try:
         with desk.ledger.read() as tx:
-            journal.mark(tx, WATERMARK)
+            roster.looked(tx)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being read, it cannot be read
         desk.log("ledger unreadable", error=desk.project.censor.redact(f"{type(error).__name__}: {error}"))
         return LEDGER
@@ -39,9 +37,7 @@ def scheduler_word(desk: Desk) -> str:
     if word != OK:
         return word
     with desk.ledger.read() as tx:
-        mark = journal.mark(tx, WATERMARK)
-    lately = mark is not None and mark.at is not None and desk.clock.now() - mark.at <= SILENT
-    return OK if lately else SCHEDULER
+        return OK if standing.is_heard(tx, desk.clock.now()) else SCHEDULER
 
 
 def routes(desk: Desk) -> tuple[Route, ...]:

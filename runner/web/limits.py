@@ -42,21 +42,15 @@ class Limit:
                 self._full_at.popitem(last=False)
         return 0.0
 
-    def left(self, who: str, now: datetime) -> float:
-        """As `wait`, without counting a try."""
-        at, share = now.timestamp(), self.seconds / self.count
-        with self._lock:
-            late = max(self._full_at.get(who, at), at) + share - self.seconds - at
-        return late if late > _ROUNDING else 0.0
-
 
 @dataclass
 class Limits:
     """Every limit of the desk. An office or a phone network is one client, so that those are wide."""
 
-    links: Limit = field(default_factory=lambda: Limit(5, 3600.0))  # mailed to one address
+    links: Limit = field(default_factory=lambda: Limit(5, 3600.0))  # for one address, asked for by one client
+    mails: Limit = field(default_factory=lambda: Limit(20, 3600.0))  # to one address, whoever asks: see `signin.ask`
     asked: Limit = field(default_factory=lambda: Limit(40, 900.0))  # for links, by one client
-    entered: Limit = field(default_factory=lambda: Limit(40, 900.0))  # tries to come in, by one client
+    entered: Limit = field(default_factory=lambda: Limit(40, 900.0))  # failed tries to come in, by one client
     strangers: Limit = field(default_factory=lambda: Limit(100, 3600.0))  # notes of addresses that nobody has
     tokens: Limit = field(default_factory=lambda: Limit(1200, 60.0))  # requests of one machine
     guesses: Limit = field(default_factory=lambda: Limit(30, 60.0))  # tokens that are none, by one client

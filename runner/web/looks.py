@@ -6,7 +6,7 @@ Whatever comes from data is escaped; a template cannot show what it was not give
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -46,6 +46,11 @@ def zone_of(name: str) -> ZoneInfo | None:
         return None
 
 
+def place(zone: ZoneInfo) -> str:
+    """A zone as people call it: `New York` for America/New_York."""
+    return str(zone).rpartition("/")[2].replace("_", " ")
+
+
 @cache
 def environment() -> jinja2.Environment:
     """The templates of the desk."""
@@ -57,7 +62,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals |= {"static": static.address, "state": state, "shapes": SHAPES}
+    made.globals |= {"static": static.address, "state": state, "shapes": SHAPES, "place": place}
     made.filters |= {"span": span, "size": size, "number": number}
     return made
 
@@ -92,7 +97,10 @@ class Times:
         whole = f"{_FORMS['full'].format(at=there)} {there:%Z} ({there.tzinfo})"
         if here.utcoffset() == there.utcoffset():
             return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), whole, own)
-        beside = self._text(there, form if here.date() != there.date() or form != "auto" else "time")
+        if here.date() == there.date() and form in ("day", "date"):
+            return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(at), whole, own)
+        # The day is said once where it is the same on both clocks.
+        beside = self._text(there, form if here.date() != there.date() or form == "second" else "time")
         return Markup('<time datetime="{}" title="{}">{}<small class="plan"> {} {}</small></time>').format(
             _iso(at), whole, own, beside, f"{there:%Z}"
         )
@@ -109,16 +117,12 @@ class Times:
             return ""
         passed = self.now - at
         if abs(passed) < timedelta(seconds=1):
-            return "now"
+            return "just now"
         return f"{_long(passed)} ago" if passed > timedelta(0) else f"in {_long(-passed)}"
 
     def local(self, at: datetime) -> datetime:
         """The instant on the reader's clock."""
         return at.astimezone(self.reader)
-
-    def today(self) -> date:
-        """The day it is in the plan's zone."""
-        return self.now.astimezone(self.plan).date()
 
 
 def _iso(at: datetime) -> str:

@@ -21,12 +21,12 @@ from starlette.routing import Route
 
 from runner import __version__
 from runner.config import Project
-from runner.ledger import incidents, journal, measures
+from runner.ledger import incidents, measures
 from runner.ledger import sources as past
 from runner.ledger.deliveries import State as Delivering
 from runner.model import Decision
 from runner.plan.incidents import State
-from runner.scheduler.roster import WATERMARK
+from runner.scheduler import roster
 from runner.web.access import bearer
 from runner.web.api.problems import answer_to, unforeseen
 from runner.web.desk import Desk
@@ -159,8 +159,8 @@ def _messages(look: _Look) -> Iterator[Metric]:
 
 
 def _scheduler(look: _Look) -> Iterator[Metric]:
-    mark = journal.mark(look.tx, WATERMARK)
-    rows = (((), look.age(mark.at)),) if mark and mark.at else ()
+    last = roster.looked(look.tx)
+    rows = (((), look.age(last)),) if last else ()
     yield _gauge("runner_scheduler_look_age_seconds", "How long ago the scheduler looked last.", rows)
 
 

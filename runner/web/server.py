@@ -19,21 +19,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.config import Project
 from runner.config.ends import is_local
 from runner.errors import UsageError
-from runner.leaks import Censor
 from runner.ledger import Ledger
 from runner.ledger.process import Process
-from runner.report.draft import Clock
+from runner.log import logger
+from runner.report.draft import Clock, WallClock
 from runner.scheduler import doorplate
 from runner.scheduler.doorplate import Plate
 from runner.web.app import application
 from runner.web.desk import Desk
+from runner.web.lines import Prompt
 
 #: Seconds that answers under way have once the desk is told to end, and that all of it then has.
 GRACE, LAST = 5, 10.0
@@ -62,15 +62,6 @@ class Options:
     tied: bool = False
 
 
-@dataclass(frozen=True)
-class WallClock:
-    """The clock of the machine."""
-
-    def now(self) -> datetime:
-        """The present instant."""
-        return datetime.now(UTC)
-
-
 def serve(project: Project, options: Options) -> int:
     """Serve until told to end. Raises UsageError where it cannot listen."""
     log = logger(project.censor, terminal=sys.stderr.isatty())
@@ -78,7 +69,7 @@ def serve(project: Project, options: Options) -> int:
     with _quiet(log), closing(_listen(project, options)) as listening, closing(Ledger.of(project)) as ledger:
         desk = Desk(project, ledger, clock, dict(os.environ), log)
         _Server(desk, options, listening).run([listening])
-        desk.errands.wait()  # such as a mail with a link to sign in with
+        desk.backlog.wait()  # such as a mail with a link to sign in with
         doorplate.take_down(project)
         log("desk ends")
     return 0
@@ -136,7 +127,7 @@ class _Server(uvicorn.Server):
         self._visited = time.monotonic()
         config = uvicorn.Config(
             self._noting(application(desk)),
-            http="h11",
+            http=Prompt,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -223,19 +214,6 @@ def _is_machine(scope: Scope) -> bool:
 
 
 # Its log.
-
-
-def logger(censor: Censor, *, terminal: bool) -> Callable[..., Any]:
-    """The same form as the scheduler's: readable on a terminal, JSON lines elsewhere; without secrets."""
-    form = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(default=str)
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-
-    def clean(_log: Any, _method: str, text: Any) -> str:
-        return censor.redact(str(text))
-
-    told = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[stamp, form, clean])
-    say: Callable[..., Any] = told.msg
-    return say
 
 
 class _Bridge(logging.Handler):

@@ -30,8 +30,7 @@ from runner.model import Status
 from runner.report import diary, produce
 from runner.report.draft import Clock, Ctx, Made, Step
 from runner.report.execute import Stop
-from runner.report.job import Job
-from runner.scheduler import copies
+from runner.scheduler import copies, doorplate
 from runner.warm.processes import end_below
 from runner.web import trials
 from runner.web.trials import CANCELLED, ORDER, OUTCOME, PROJECT
@@ -75,8 +74,7 @@ class Attempt:
                 copies.with_records(ledger, own, pipeline.inputs, wish.as_of, self.clock.now())
             withheld = produce.withheld(self.real)  # the copy has no channels, but the environment has
             ctx = Ctx(copy, own, self.clock, self.stop, self.tell, withheld=withheld)
-            job = Job(pipeline, wish.as_of, wish.experiment, wish.texts, again=True, deliver=False)
-            return produce.produce(job, ctx)
+            return produce.produce(wish.job(pipeline), ctx)
 
     def _copy(self) -> Project:
         """The project once more, whose reports say on each page what they are."""
@@ -130,7 +128,7 @@ class Attempt:
                 break
         self.stop.ask()
         time.sleep(GRACE)
-        trials.write(self.folder / OUTCOME, self._told(Status.INTERRUPTED, "", ""))
+        doorplate.write(self.folder / OUTCOME, self._told(Status.INTERRUPTED, "", ""))
         end_below(os.getpid())
         os._exit(1)
 
@@ -145,7 +143,7 @@ def main(folder: Path) -> int:
     threading.Thread(target=attempt.listen, daemon=True).start()
     outcome = attempt.outcome()
     _tidy(folder / PROJECT)
-    trials.write(folder / OUTCOME, outcome)
+    doorplate.write(folder / OUTCOME, outcome)
     return 0
 
 

@@ -7,26 +7,24 @@ figure into the ledger, and no reader, deadline or approval can come upon it. Wh
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import secrets
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runner.config import Project
+from runner.config import Pipeline, Project
 from runner.errors import UsageError
 from runner.ledger.process import Process
 from runner.report import diary
+from runner.report.job import Job
 from runner.report.warming import search_path
 from runner.scheduler import doorplate
 
@@ -54,6 +52,10 @@ class Wish:
         """Every parameter with what was typed for it."""
         carried = {"as_of": self.as_of} | ({"experiment": self.experiment} if self.experiment is not None else {})
         return {**carried, **self.texts}
+
+    def job(self, pipeline: Pipeline) -> Job:
+        """The report that it asks for: made whatever there is already, handed to nobody."""
+        return Job(pipeline, self.as_of, self.experiment, self.texts, again=True, deliver=False)
 
 
 @dataclass(frozen=True)
@@ -175,15 +177,15 @@ def _json(path: Path) -> Mapping[str, Any]:
 
 def start(project: Project, wish: Wish, now: datetime, environment: Mapping[str, str]) -> Trial:
     """Begin a trial; it goes on by itself. Raises Full where no more may run at once."""
-    with _alone(project):
-        _refuse(project, wish.who)
+    with doorplate.alone(folder_of(project) / ".lock"):
         _tidy(project)
+        _refuse(project, wish.who)
         folder = folder_of(project) / f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         folder.mkdir(parents=True)
         order = {"wish": vars(wish), "now": now.isoformat(), "project": str(project.folder.resolve())}
-        write(folder / ORDER, order)
+        doorplate.write(folder / ORDER, order)
         process = _child(folder, environment)
-        write(folder / PROCESS, Process.of(process.pid).as_dict())
+        doorplate.write(folder / PROCESS, Process.of(process.pid).as_dict())
     threading.Thread(target=_see_off, args=(process,), name=folder.name, daemon=True).start()
     trial = find(project, folder.name)
     assert trial is not None  # noqa: S101 - written just now
@@ -201,14 +203,7 @@ def cancel(trial: Trial, who: str, now: datetime) -> None:
     """Ask a trial to end; it does within seconds. Raises UsageError where it has ended by itself."""
     if trial.is_over:
         raise UsageError("This trial run has ended already.", "There is nothing to cancel.")
-    write(trial.folder / CANCELLED, {"who": who, "at": now.isoformat()})
-
-
-def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file of a trial: the whole of it, or nothing."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    part.replace(path)
+    doorplate.write(trial.folder / CANCELLED, {"who": who, "at": now.isoformat()})
 
 
 def _refuse(project: Project, who: str) -> None:
@@ -225,19 +220,11 @@ def _refuse(project: Project, who: str) -> None:
 
 
 def _tidy(project: Project) -> None:
-    """Drop the oldest."""
-    for trial in newest(project, 10 * KEPT)[KEPT - 1 :]:
-        if trial.is_over:
-            shutil.rmtree(trial.folder, ignore_errors=True)
-
-
-@contextmanager
-def _alone(project: Project) -> Iterator[None]:
-    """While this lasts, no other desk begins a trial."""
-    folder_of(project).mkdir(parents=True, exist_ok=True)
-    with (folder_of(project) / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    """Drop the oldest, and what never began: nobody else is just beginning one."""
+    found = newest(project, 10 * KEPT)
+    dead = [trial for trial in found if trial.process is None and not trial.is_over]
+    for trial in (*dead, *(old for old in found[KEPT - 1 :] if old.is_over)):
+        shutil.rmtree(trial.folder, ignore_errors=True)
 
 
 def _child(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

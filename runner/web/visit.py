@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from runner.acts.people import on_call_at
 from runner.config import Project
 from runner.ledger import Ledger, Run, access, deliveries, journal
 from runner.ledger.journal import Act
-from runner.scheduler import roster
 from runner.web import looks, session
 from runner.web.access import Visitor
 from runner.web.desk import Desk
@@ -69,10 +69,7 @@ class Visit:
     @cached_property
     def on_call(self) -> tuple[str, ...]:
         """The keys of those on call now, primary first; nobody where the project has no rota."""
-        with self.ledger.read() as tx:
-            rota = roster.rota_of(tx, self.project, self.now - roster.RECENT)
-        shift = rota.at(self.now) if rota else None
-        return tuple(who for who in (shift.primary, shift.secondary) if who) if shift else ()
+        return on_call_at(self.project, self.ledger, self.now)
 
     def had_it(self, run: str) -> bool:
         """Whether this run's report was given to the visitor: what is owed only is not seen yet."""
@@ -95,10 +92,15 @@ class Visit:
 
     def to(self, path: str, said: str = "", tone: str = "good") -> Response:
         """Go on to another page of ours, which says what was done."""
-        if said and self.secret:
+        if said:
+            self.say(said, tone)
+        return RedirectResponse(f"{self.request.scope.get('root_path', '')}{path}", 303)
+
+    def say(self, said: str, tone: str = "good") -> None:
+        """Have the next page of theirs say what was done."""
+        if self.secret:
             with self.ledger.write() as tx:
                 access.say(tx, self.secret, (tone, said))
-        return RedirectResponse(f"{self.request.scope.get('root_path', '')}{path}", 303)
 
     def act(self, what: str, **details: Any) -> None:
         """Write down what the visitor did, where no part of the house below does so by itself."""

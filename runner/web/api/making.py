@@ -18,7 +18,6 @@ from runner.ledger.deadlines import Owed, State
 from runner.ledger.lists import Part
 from runner.plan import incidents as rules
 from runner.plan import oncall as rota_rules
-from runner.plan.oncall import Rota
 from runner.scheduler import roster
 from runner.web.api import answers, questions
 from runner.web.api.calls import Call
@@ -88,7 +87,7 @@ def on_call(call: Call, asked: questions.ForOnCall) -> answers.OnCall:
     if rota is None:
         return answers.OnCall(time_zone=None, shifts=())
     found = rota.shifts(first, last) if spans else (rota.at(start),)
-    return answers.OnCall(time_zone=_zone_of(rota), shifts=tuple(_shift(call.project, shift) for shift in found))
+    return answers.OnCall(time_zone=rota.rules.time_zone, shifts=tuple(_shift(call.project, shift) for shift in found))
 
 
 def trouble(call: Call, asked: questions.ForIncidents) -> answers.Page[answers.Incident]:
@@ -207,10 +206,6 @@ def _shift(project: Project, shift: rota_rules.Shift) -> answers.Shift:
         secondary=secondary,
         because=shift.because,
     )
-
-
-def _zone_of(rota: Rota) -> str:
-    return rota.rules.time_zone
 
 
 _OF_INCIDENT = ("number", "pipeline", "period", "state", "sentence", "opened_at", "closed_at", "outcome")

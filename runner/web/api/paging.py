@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from runner.errors import UsageError
 from runner.ledger.lists import Key
@@ -27,7 +27,7 @@ def key_of(word: str | None, form: tuple[type, ...]) -> Key | None:
     try:
         found = json.loads(base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True))
         return tuple(_part(value, kind) for value, kind in zip(found, form, strict=True))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise UsageError("This cursor is none that a page of this list named.", "Leave it out to begin.") from None
 
 
@@ -42,6 +42,8 @@ def _part(value: object, kind: type) -> str | int:
 
 
 def _instant(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
         raise ValueError
+    at.astimezone(UTC)  # what lies beyond all instants of UTC is none of ours
     return text

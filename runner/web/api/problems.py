@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
-import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -86,9 +84,7 @@ def _mistake(where: Sequence[int | str], said: str) -> Mistake:
 
 def unforeseen(desk: Desk, request: Request, error: Exception) -> Response:
     """The answer to an error that nobody foresaw: its number, under which the log has it."""
-    number = secrets.token_hex(4)
-    text = desk.project.censor.redact("".join(traceback.format_exception(error)))
-    desk.log("answer failed", path=request.url.path, number=number, error=text)
+    number = desk.failed("answer failed", request.url.path, error)
     return problem(500, f"This went wrong on our side. The log has it under {number}.")
 
 

@@ -5,7 +5,7 @@ A map of this folder::
     today.py      what is owed today, who is on call, what is wrong
     pipelines.py  one pipeline: its promise, its record, its figures over time
     runs.py       one run: what happened, stage by stage and cell by cell
-    deciding.py   what a person decides about a run, and what comes of it
+    decisions.py  what a person decides about a run, and what comes of it
     reports.py    a report as its readers see it, its versions, its figures beside the period before
     archive.py    what a reader was sent, by period
     incidents.py  what is wrong and what was: acknowledged, handed over, resolved
@@ -21,7 +21,7 @@ from runner.web.page import Page
 from runner.web.pages import (
     archive,
     calendars,
-    deciding,
+    decisions,
     duties,
     incidents,
     pipelines,
@@ -38,7 +38,7 @@ PAGES: tuple[Page, ...] = (
     *today.PAGES,
     *pipelines.PAGES,
     *runs.PAGES,
-    *deciding.PAGES,
+    *decisions.PAGES,
     *reports.PAGES,
     *archive.PAGES,
     *incidents.PAGES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,9 +71,9 @@ def archive(visit: Visit) -> Response:
 def _instant(text: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo else None
 
 
 def _choices(visit: Visit, entries: Iterable[Entry]) -> list[tuple[str, str]]:
@@ -92,10 +92,10 @@ def _mine(tx: sa.Connection, visit: Visit, wanted: Wanted) -> list[Entry]:
     every = editions.editions_of(tx, ((copy.pipeline, copy.period) for copy in copies))
     for copy in copies:
         title, period = story.about(visit.project, copy.run)
-        later = [one for one in every[copy.pipeline, copy.period] if one.version > copy.version and one.given]
+        later = editions.after(every[copy.pipeline, copy.period], copy.version)
         owned = editions.given_to(tx, copy.pipeline, copy.period, email)[0] if later else None
         newest = owned.run.run if owned and owned.version > copy.version else ""
-        restated = min((one.first_at for one in later if one.first_at), default=None)
+        restated = editions.first_given(later)
         found.append(Entry(copy.run, title, period, copy.version, copy.given_at, restated, newest))
     return found
 
@@ -109,8 +109,8 @@ def _every(tx: sa.Connection, visit: Visit, wanted: Wanted) -> list[Entry]:
         title, period = story.about(visit.project, run)
         versions, number = every[run.pipeline, run.period], run.version or 1
         own = next((one for one in versions if one.version == number), None)
-        later = [one for one in versions if one.version > number and one.given]
-        restated = min((one.first_at for one in later if one.first_at), default=None)
+        later = editions.after(versions, number)
+        restated = editions.first_given(later)
         counts = (own.given, own.owed) if own else (0, 0)
         at = own.first_at if own else run.finished_at
         found.append(Entry(run, title, period, number, at, restated, later[0].run if later else "", *counts))

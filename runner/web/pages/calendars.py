@@ -20,7 +20,7 @@ from runner.plan.calendar import instant, local_day
 from runner.plan.feed import feed, whole
 from runner.scheduler.oncall import AHEAD, BEHIND
 from runner.web.access import ANYONE, ENGINEER
-from runner.web.engineers import READ, look
+from runner.web.oncall import READ, look
 from runner.web.page import Page
 from runner.web.visit import Visit
 

@@ -20,10 +20,9 @@ from runner.document.texts import safe_link
 from runner.errors import UsageError
 from runner.ledger import duties, incidents, journal
 from runner.ledger.duties import Task
-from runner.ledger.journal import Act
 from runner.plan.calendar import instant
-from runner.plan.incidents import DUTY
-from runner.scheduler import agenda, review, rounds
+from runner.plan.incidents import DUTY, SOURCE
+from runner.scheduler import agenda, chronicle, review, rounds
 from runner.web.access import ENGINEER
 from runner.web.page import NotFound, Page
 from runner.web.visit import Visit
@@ -170,7 +169,7 @@ def done(visit: Visit) -> Response:
     try:
         acts.done(visit.project, visit.ledger, Report(name, period, visit.visitor.who, said), visit.now)
     except UsageError as error:
-        return _shown(visit, f"{error.what} {error.remedy.replace('with --evidence, ', '')}".strip(), said)
+        return _shown(visit, f"{error.what} {error.remedy}".strip(), said)
     title = visit.project.duties[name].title
     return visit.to(f"/duties/{name}/{period}", f"{title} is recorded as done, with what shows it.")
 
@@ -222,33 +221,30 @@ def facts(visit: Visit) -> Response:
         raise NotFound
     with visit.ledger.read() as tx:
         found = review.gathered(tx, visit.project, span.first, span.last)
-        drills = [_drill(act) for act in journal.drills(tx, DRILLS)]
-    return visit.page(
-        "review.html.j2", spans=spans, span=span, tables=tuple(_tables(visit.project, found)), drills=drills
-    )
-
-
-def _drill(act: Act) -> Drill:
-    return Drill(act.at, act.details)
+        drills = [Drill(act.at, act.details) for act in journal.drills(tx, DRILLS)]
+    tables = tuple(_tables(visit.project, found))
+    return visit.page("review.html.j2", spans=spans, span=span, tables=tables, drills=drills)
 
 
 def _tables(project: Project, found: review.Facts) -> Iterator[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
     """(title, heads, rows)."""
-    names = {name: pipeline.title for name, pipeline in project.pipelines.items()}
-    names |= {name: duty.title for name, duty in project.duties.items()}
-    names |= {f"{DUTY}{name}": f"{duty.title} (duty)" for name, duty in project.duties.items()}
-    names |= {f"source:{name}": f"{source.title} (source)" for name, source in project.sources.sources.items()}
 
-    def titled(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        return [(names.get(row[0], row[0]), *row[1:]) for row in rows]
+    def titled(rows: Iterable[tuple[Any, ...]], kind: str = "") -> list[tuple[Any, ...]]:
+        return [(chronicle.title(project, f"{kind}{row[0]}"), *row[1:]) for row in rows]
 
     yield "Deadlines", ("Report", "Owed", "In time", "Late", "Not there"), titled(review.kept(project, found))
     answered = ("About", "Incidents", "Answered after (median)", "Longest")
-    yield "Incidents", answered, titled(review.troubles(found))
+    yield "Incidents", answered, [(_named(project, row[0]), *row[1:]) for row in review.troubles(found)]
     hours = ("Who", "Hours", "Nights", "Weekends", "Holidays", "As secondary")
     yield "On call", hours, list(review.shares(project, found))
     yield "Owners", ("Report", "Primary", "Secondary", "Because"), titled(review.owners(project))
-    yield "Duties", ("Duty", "Due", "In time", "Late", "Not done"), titled(review.done(project, found))
+    yield "Duties", ("Duty", "Due", "In time", "Late", "Not done"), titled(review.done(project, found), DUTY)
+
+
+def _named(project: Project, about: str) -> str:
+    """What an incident was about, and of which kind that is where it is no report."""
+    kind = next((kind for kind in (DUTY, SOURCE) if about.startswith(kind)), "")
+    return f"{chronicle.title(project, about)} ({kind.rstrip(':')})" if kind else chronicle.title(project, about)
 
 
 def _spans(visit: Visit) -> tuple[Span, ...]:

@@ -21,9 +21,9 @@ from runner.ledger import deadlines, incidents
 from runner.ledger.deadlines import Owed
 from runner.ledger.outbox import Letter
 from runner.plan.incidents import DUTY, SOURCE, Incident, Kind, Notice, Word
-from runner.scheduler import dossier, story
+from runner.scheduler import chronicle, dossier
+from runner.scheduler.chronicle import Line
 from runner.scheduler.opening import onlooker
-from runner.scheduler.story import Line
 from runner.web.access import ENGINEER
 from runner.web.page import NotFound, Page
 from runner.web.visit import Visit
@@ -147,7 +147,7 @@ def _shown(visit: Visit, number: int, form: Form | None = None) -> Response:
 def _view(tx: sa.Connection, visit: Visit, incident: Incident) -> View:
     row = _rows(tx, visit, (incident,))[0]
     owed = deadlines.find(tx, (incident.pipeline, incident.period))
-    lines = story.story(tx, visit.project, incident)
+    lines = chronicle.chronicle(tx, visit.project, incident)
     try:
         office = onlooker(visit.project, visit.ledger)
         notice = Notice(Kind.TROUBLE, visit.visitor.who)
@@ -162,7 +162,8 @@ def _rows(tx: sa.Connection, visit: Visit, found: Iterable[Incident]) -> tuple[R
     several = tuple(found)
     owed = deadlines.find_all(tx, ((one.pipeline, one.period) for one in several))
     return tuple(
-        Row(one, story.title(visit.project, one), _about(one, owed), story.state(one) or "open") for one in several
+        Row(one, chronicle.title(visit.project, one.pipeline), _about(one, owed), chronicle.state(one) or "open")
+        for one in several
     )
 
 

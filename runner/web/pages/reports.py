@@ -13,11 +13,10 @@ from runner.delivery import mail
 from runner.ledger import Run, editions, finished
 from runner.ledger.editions import Copy, Edition
 from runner.model import Figure, Status
-from runner.report import handover, restatement, shelf, story
-from runner.web import headers
+from runner.report import handover, restatement, story
+from runner.web import files
 from runner.web.access import READER
 from runner.web.page import NotFound, Page
-from runner.web.pages.runs import download
 from runner.web.visit import Visit
 
 #: So many reports before are asked for until one is found that the visitor has.
@@ -53,14 +52,14 @@ def report_page(visit: Visit) -> Response:
     run = _run(visit)
     every, mine = _known(visit, run)
     versions, number = _versions(visit, every, mine), run.version or 1
-    later = [version for version in every if version.version > number and version.given]
+    later = editions.after(every, number)
     newest = next((version for version in versions if version.number > number and version.run), None)
     old = next((version for version in versions if version.number < number and version.run), None)
     prior = _prior(visit, run)
     title, period = story.about(visit.project, run)
     data: dict[str, Any] = {"run": run, "title": title, "period": period, "versions": versions}
     data |= {"newest": newest, "old": old}
-    data |= {"restated_at": min((v.first_at for v in later if v.first_at), default=None), "prior": prior}
+    data |= {"restated_at": editions.first_given(later), "prior": prior}
     data |= {"prior_period": story.about(visit.project, prior)[1] if prior else ""}
     data |= {"rows": _rows(visit, run, old, prior), "files": _state(visit, run), "later": bool(later)}
     return visit.page("report.html.j2", **data)
@@ -121,25 +120,16 @@ def _state(visit: Visit, run: Run) -> str:
     """Whether the report can be shown: good, gone (cleared away), changed, or none (there never was one)."""
     if finished.is_pruned(run):
         return "gone"
-    names = {item.path: item for item in visit.ledger.artifacts(run.run)}
-    wanted = [names.get(f"{run.pipeline}.{ending}") for ending in ("html", "pdf")]
-    if run.status is Status.RUNNING or None in wanted:
+    wanted = [f"{run.pipeline}.{ending}" for ending in ("html", "pdf")]
+    if run.status is Status.RUNNING or any(files.found(visit, run, path) is None for path in wanted):
         return "none"
-    folder = shelf.place(visit.project, run)
-    return "good" if all(item and shelf.proven(folder, item) is not None for item in wanted) else "changed"
+    return "good" if all(files.proven(visit, run, path) is not None for path in wanted) else "changed"
 
 
 def _file(visit: Visit, ending: str) -> bytes | Response:
     """A file of the report, or what is said where it is not the one that was proven."""
     run = _run(visit)
-    path = f"{run.pipeline}.{ending}"
-    item = next((one for one in visit.ledger.artifacts(run.run) if one.path == path), None)
-    if item is None:
-        raise NotFound
-    data = shelf.proven(shelf.place(visit.project, run), item)
-    if data is None:
-        return visit.page("file_changed.html.j2", 409, run=run, path=path, pruned=finished.is_pruned(run))
-    return data
+    return files.given(visit, run, f"{run.pipeline}.{ending}")
 
 
 def html(visit: Visit) -> Response:
@@ -147,9 +137,7 @@ def html(visit: Visit) -> Response:
     data = _file(visit, "html")
     if isinstance(data, Response):
         return data
-    said = {"Content-Security-Policy": headers.REPORT, "X-Frame-Options": "SAMEORIGIN"}
-    # A sandboxed page has an origin of its own: browsers refuse to open one that would share its window's.
-    return Response(data, media_type="text/html", headers=said | {"Cross-Origin-Opener-Policy": "unsafe-none"})
+    return Response(data, media_type="text/html", headers=files.SEALED)
 
 
 def pdf(visit: Visit) -> Response:
@@ -160,7 +148,7 @@ def pdf(visit: Visit) -> Response:
     run = _run(visit)
     name = handover.report_name(run)
     name = name if run.status in _OUT else f"{name.removesuffix('.pdf')}-not-sent.pdf"
-    return download(data, mail.file_name(name), "application/pdf")
+    return files.download(data, mail.file_name(name), "application/pdf")
 
 
 PAGES = (

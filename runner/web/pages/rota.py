@@ -14,14 +14,15 @@ from starlette.responses import Response
 
 from runner.plan import fairness
 from runner.plan import swaps as rules
-from runner.plan.calendar import instant, local_day
+from runner.plan.calendar import Span, instant, local_day
 from runner.plan.fairness import Share
 from runner.plan.months import Day, Month, month_after, months, stints
 from runner.plan.oncall import Clock, Shift
 from runner.scheduler import oncall, roster
-from runner.scheduler.oncall import Look, Span
+from runner.scheduler.oncall import Look
 from runner.web.access import ENGINEER
-from runner.web.engineers import EARLIEST, LATEST, READ, People, Person, look, moment, with_rota, zone_of
+from runner.web.engineers import People, Person
+from runner.web.oncall import EARLIEST, LATEST, READ, look, moment, with_rota, zone_of
 from runner.web.page import Page
 from runner.web.visit import Visit
 

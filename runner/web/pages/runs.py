@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from runner.acts import attempts
 from runner.document.texts import line
 from runner.errors import ConfigError, RunnerError, Trouble, UsageError
-from runner.ledger import Artifact, Delivery, Run, deadlines, finished, journal, version_of
+from runner.ledger import Delivery, Run, deadlines, finished, journal, version_of
 from runner.ledger import deliveries as book
 from runner.ledger.deadlines import Owed
 from runner.ledger.journal import Act
@@ -23,6 +23,7 @@ from runner.report.approval import Outlook
 from runner.report.restatement import columns_of
 from runner.report.story import Story
 from runner.scheduler.opening import library_of
+from runner.web import files
 from runner.web.access import ENGINEER, OF_RUN
 from runner.web.page import NotFound, Page
 from runner.web.visit import Visit
@@ -98,17 +99,26 @@ def show(visit: Visit, refused: Refused | None = None) -> Response:
     run = visit.run
     if run is None:
         raise NotFound
-    told = story.story_of(visit.project, run)
+    seen, told = run, story.story_of(visit.project, run)
     owed, acts, items = _booked(visit, run)
+    if not visit.visitor.engineer:
+        seen, told, acts = _from_outside(run, told, acts)
     deciders = _deciders(visit, run)
     may = _may(visit, run, items) if visit.visitor.who in deciders and visit.visitor.engineer else Doings()
     title, period = story.about(visit.project, run)
     data: dict[str, Any] = {"run": run, "title": title, "period": period, "story": told, "owed": owed, "acts": acts}
     data |= {"received": _received(visit, items), "deciders": deciders, "may": may, "refused": refused, "did": DID}
-    data |= {"news": _news(run, told, owed), "section": _section(visit, run), "live": _live(run, refused)}
+    data |= {"news": _news(seen, told, owed), "section": _section(visit, run), "live": _live(run, refused)}
     data |= {"pruned": finished.is_pruned(run), "has_report": _has_report(visit, run)}
     data |= _decision(visit, run) | _inside(visit, run)
     return visit.page("run.html.j2", 422 if refused else 200, **data)
+
+
+def _from_outside(run: Run, told: Story, acts: tuple[Act, ...]) -> tuple[Run, Story, tuple[Act, ...]]:
+    """The same for stakeholders: what checks, errors, sources and people say may name figures that are not out yet."""
+    stages = tuple(replace(stage, details=()) for stage in told.stages)
+    said = replace(told, stages=stages, heading="", error="", remedy="")
+    return replace(run, message=""), said, tuple(replace(act, details={}) for act in acts)
 
 
 def _booked(visit: Visit, run: Run) -> tuple[Owed | None, tuple[Act, ...], tuple[Delivery, ...]]:
@@ -139,7 +149,7 @@ def _received(visit: Visit, items: tuple[Delivery, ...]) -> list[Received]:
 
 def _has_report(visit: Visit, run: Run) -> bool:
     """Whether the visitor has a report of it to read."""
-    made = any(item.path == f"{run.pipeline}.html" for item in visit.ledger.artifacts(run.run))
+    made = files.found(visit, run, f"{run.pipeline}.html") is not None
     return made and (visit.visitor.engineer or visit.had_it(run.run))
 
 
@@ -191,7 +201,7 @@ def _section(visit: Visit, run: Run) -> Section | None:
     """The section of the runbook that answers its trouble."""
     kinds = [str(run.trouble)] if run.trouble else []
     kinds += ["held"] if run.status is Status.HELD else []
-    if not kinds or run.status in _GOOD or run.pipeline not in visit.project.pipelines:
+    if not visit.visitor.engineer or not kinds or run.status in _GOOD or run.pipeline not in visit.project.pipelines:
         return None
     try:
         return library_of(visit.project).answer(run.pipeline, *kinds)
@@ -241,26 +251,23 @@ def _inside(visit: Visit, run: Run) -> dict[str, Any]:
     if not visit.visitor.engineer:
         return nothing
     ledger = visit.ledger
-    files = ledger.artifacts(run.run)
     findings = sorted(ledger.findings(run.run), key=lambda finding: _ORDER[finding.level])
-    found = {"cells": _cells(visit, run, files), "findings": findings}
-    return found | {"figures": ledger.figures(run.run), "files": files, "made_of": _made_of(visit, run, files)}
+    found = {"cells": _cells(visit, run), "findings": findings, "files": ledger.artifacts(run.run)}
+    return found | {"figures": ledger.figures(run.run), "made_of": _made_of(visit, run)}
 
 
-def _cells(visit: Visit, run: Run, files: tuple[Artifact, ...]) -> tuple[cells.Cell, ...] | None:
+def _cells(visit: Visit, run: Run) -> tuple[cells.Cell, ...] | None:
     """The notebook as it is by now; once the run has ended, only the one that it left."""
     name = f"{run.pipeline}.ipynb"
     if run.status is Status.RUNNING:
         return cells.under_way(shelf.work(visit.project, run.run) / name)
-    item = next((one for one in files if one.path == name), None)
-    data = shelf.proven(shelf.place(visit.project, run), item) if item else None
+    data = files.proven(visit, run, name)
     return cells.of(data) if data is not None else None
 
 
-def _made_of(visit: Visit, run: Run, files: tuple[Artifact, ...]) -> dict[str, Any] | None:
+def _made_of(visit: Visit, run: Run) -> dict[str, Any] | None:
     """What the manifest says that the run was made of; None where it is gone or was changed."""
-    item = next((one for one in files if one.path == "manifest.json"), None)
-    data = shelf.proven(shelf.place(visit.project, run), item) if item else None
+    data = files.proven(visit, run, "manifest.json")
     if data is None:
         return None
     try:
@@ -279,20 +286,10 @@ def _made_of(visit: Visit, run: Run, files: tuple[Artifact, ...]) -> dict[str, A
 def artifact(visit: Visit) -> Response:
     """One file of a run, to be kept; only the very one that the run left."""
     run, path = visit.run, visit.params["path"]
-    item = next((one for one in visit.ledger.artifacts(run.run) if one.path == path), None) if run else None
-    if run is None or item is None:
+    if run is None:
         raise NotFound
-    data = shelf.proven(shelf.place(visit.project, run), item)
-    if data is None:
-        return visit.page("file_changed.html.j2", 409, run=run, path=path, pruned=finished.is_pruned(run))
-    return download(data, path.rpartition("/")[2])
-
-
-def download(data: bytes, name: str, media_type: str = "application/octet-stream") -> Response:
-    """Something to keep, which no browser opens as a page of ours."""
-    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in name)
-    said = {"Content-Disposition": f'attachment; filename="{safe or "file"}"'}
-    return Response(data, media_type=media_type, headers=said)
+    data = files.given(visit, run, path)
+    return data if isinstance(data, Response) else files.download(data, path.rpartition("/")[2])
 
 
 PAGES = (Page("/runs/{run}", OF_RUN, run_page), Page("/runs/{run}/files/{path:path}", ENGINEER, artifact))

@@ -39,7 +39,7 @@ _ADDRESS = re.compile(r"[^\s@<>\"',;:\\()\[\]\x00-\x1f\x7f]{1,64}@[^\s@<>\"',;:\
 #: A way within this desk: from its root, in plain letters, so that no browser can take it for another site.
 _WAY = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,800}")
 #: Links that one address is sent within an hour, also by a desk that was begun anew, or by a second one.
-_LINKS, _HOUR = 6, timedelta(hours=1)
+_LINKS, _HOUR = 40, timedelta(hours=1)
 #: Seconds that the mail server has for one answer, and for all of it.
 _MAIL_WAIT, _MAIL_LIMIT = 10.0, 30.0
 #: Seconds for which a sign-in with a company account may be under way.
@@ -73,18 +73,23 @@ def _form(visit: Visit, way: str, typed: str = "", error: str = "") -> Response:
 
 
 def ask(visit: Visit) -> Response:
-    """The same answer to everybody, known or not; what there is to do is done after it."""
+    """The same answer to everybody, known or not; what there is to do is done after it.
+
+    A stranger who asks in somebody's name uses up what is kept for the stranger's own network. Who comes from many
+    networks fills a mailbox with links, each of which is good: one comes more often than one grows old.
+    """
     way, typed = own_way(visit.form.get("next", "")), visit.form.get("address", "").strip()
     if not _ADDRESS.fullmatch(typed):
         error = "Write one address, such as name@example.com." if typed else "Write your address."
         return _form(visit, way, line(typed)[:300], error)
     address, limits = typed.lower(), visit.desk.limits
     client = client_of(visit.request)
-    late = limits.asked.wait(client, visit.now) or limits.links.wait(book.digest_of(address), visit.now)
-    if late:
+    digest = book.digest_of(address)
+    late = limits.asked.wait(client, visit.now) or limits.links.wait(f"{client} {digest}", visit.now)
+    if late := late or limits.mails.wait(digest, visit.now):
         return wait(visit, late)
     desk, asked = visit.desk, _Wanted(address, way, _base(visit), visit.now)
-    if not desk.errands.add(lambda: asked.answer(desk)):
+    if not desk.backlog.add(lambda: asked.answer(desk)):
         desk.log("sign-in link dropped", error="too many wait to be sent")
     mail = visit.project.settings.mail
     # Only a desk that nobody else can reach says where its mails lie.
@@ -139,6 +144,7 @@ class _Wanted:
             return
         with desk.ledger.write() as tx:
             if book.links_since(tx, self.address, self.at - _HOUR) >= _LINKS:
+                desk.log("sign-in link withheld", person=person.name, error="too many were sent within the hour")
                 return
             way = acts.link(tx, project, person, self.at, "on the desk")
         wanted = f"?next={quote(self.way)}" if self.way != "/" else ""
@@ -184,13 +190,16 @@ def _stale(visit: Visit) -> Response:
 
 
 def use(visit: Visit) -> Response:
-    """Use the link up and let its person in."""
-    if late := visit.desk.limits.entered.wait(client_of(visit.request), visit.now):
-        return wait(visit, late)
-    with visit.ledger.write() as tx:
-        found = book.use_link(tx, visit.params["secret"], visit.now)
-    visitor = visitor_of(visit.project, found.who) if found else None
-    return _let_in(visit, visitor, "link", visit.form.get("next", "")) if visitor else _stale(visit)
+    """Use the link up and let its person in. Only what is no good link counts as a try, and is asked to wait."""
+    with visit.ledger.read() as tx:
+        found = book.find_link(tx, visit.params["secret"], visit.now)
+    if found:
+        with visit.ledger.write() as tx:
+            found = book.use_link(tx, visit.params["secret"], visit.now)
+    if visitor := visitor_of(visit.project, found.who) if found else None:
+        return _let_in(visit, visitor, "link", visit.form.get("next", ""))
+    late = visit.desk.limits.entered.wait(client_of(visit.request), visit.now)
+    return wait(visit, late) if late else _stale(visit)
 
 
 def _let_in(visit: Visit, visitor: Visitor, how: str, way: str) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
@@ -19,7 +19,8 @@ from runner.plan.months import stints
 from runner.plan.oncall import Clock, Leg, Shift, Swap
 from runner.scheduler.oncall import Look
 from runner.web.access import ENGINEER
-from runner.web.engineers import READ, People, look, moment, with_rota, zone_of
+from runner.web.engineers import People
+from runner.web.oncall import READ, look, moment, with_rota, zone_of
 from runner.web.page import NotFound, Page
 from runner.web.visit import Visit
 
@@ -65,8 +66,8 @@ class Offer:
     def _chosen(self, who: str, value: str) -> Leg:
         key, _, span = value.partition(" ")
         try:
-            start, end = (datetime.fromisoformat(part).astimezone(UTC) for part in span.split(" "))
-        except (ValueError, OverflowError):
+            start, end = (moment(part, ZoneInfo("UTC")) for part in span.split(" "))
+        except ValueError:
             what = "the shift that you give" if who else "the shift that you take for it"
             raise UsageError(f"Which shift? Nothing is chosen for {what}.", "Choose one of each.") from None
         return Leg(who or key, start, end)

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from runner.config import Project
 from runner.ledger import history, incidents
 from runner.ledger.deadlines import State as Owing
-from runner.plan.calendar import instant, local_day
+from runner.plan.calendar import Span, instant, local_day
 from runner.plan.deadlines import Deadline
-from runner.plan.incidents import Incident
-from runner.scheduler import chores, outages, standing
+from runner.plan.incidents import DUTY, SOURCE, Incident
+from runner.scheduler import chronicle, roster, standing
 from runner.scheduler.office import Office
-from runner.scheduler.standing import Span, Standing
+from runner.scheduler.standing import OUT, Standing
 from runner.web.access import SIGNED_IN
 from runner.web.charts import Bar, TimeAxis, day_axis
 from runner.web.page import Page
@@ -29,8 +29,7 @@ from runner.web.visit import Visit
 _AHEAD = timedelta(days=40)
 #: More incidents than this are listed on their own page.
 _MOST_INCIDENTS = 20
-_NO_REPORT = (chores.PREFIX, outages.PREFIX)
-_OUT = frozenset({"met", "met late"})
+_NO_REPORT = (DUTY, SOURCE)
 _BAD = ("late", "failed", "missed", "held", "not started", "at risk")
 #: How the headline counts a state: (one, several).
 _COUNTED = {
@@ -42,19 +41,6 @@ _COUNTED = {
     "at risk": ("may be late", "may be late"),
 }
 _NEEDS = ("needs", "need")
-#: States whose sentence holds times and nothing else.
-_HARMLESS = _OUT | {"planned"}
-#: What stakeholders are told of a state; why it is so may name what is not theirs to see.
-_PLAINLY = {
-    "late": "It is not there yet.",
-    "failed": "It could not be made yet.",
-    "held": "It is made, and a person looks at it before it goes out.",
-    "not started": "Work on it has not begun yet.",
-    "at risk": "It may be late.",
-    "under way": "It is being made.",
-    "begins": "It is about to be made.",
-    "missed": "It was given up.",
-}
 
 
 def today(visit: Visit) -> Response:
@@ -91,7 +77,7 @@ def _for_engineers(tx: sa.Connection, visit: Visit, office: Office) -> dict[str,
         "more": max(0, len(open_) - _MOST_INCIDENTS),
         "warnings": standing.warnings(tx, office, visit.now),
         "watch": standing.watching(tx, visit.project, visit.now),
-        "looked": standing.looked(tx),
+        "looked": roster.looked(tx),
     }
 
 
@@ -124,23 +110,14 @@ class Trouble:
 
     incident: Incident
     about: str
+    state: str
     told: tuple[str, ...]
 
     @classmethod
     def of(cls, project: Project, incident: Incident) -> Trouble:
         """As the project calls things."""
-        return cls(incident, about(project, incident.pipeline), tuple(map(project.name_of, incident.told)))
-
-
-def about(project: Project, key: str) -> str:
-    """What an incident is about: the title of a report, a duty or a source; the key of one that is gone."""
-    for prefix, known in ((chores.PREFIX, project.duties), (outages.PREFIX, project.sources.sources)):
-        name = key.removeprefix(prefix)
-        if name != key:
-            found = known.get(name)
-            return found.title if found else name
-    pipeline = project.pipelines.get(key)
-    return pipeline.title if pipeline else key
+        title = chronicle.title(project, incident.pipeline)
+        return cls(incident, title, chronicle.state(incident), tuple(map(project.name_of, incident.told)))
 
 
 # How the day stands, in a sentence.
@@ -175,7 +152,7 @@ def headline(stands: Sequence[Standing], midnight: datetime, *, besides: int = 0
 
 
 def _out(own: Sequence[Standing]) -> str:
-    done, count = sum(item.state in _OUT for item in own), len(own)
+    done, count = sum(item.state in OUT for item in own), len(own)
     if not own:
         return "Nothing is due today."
     if count == 1:
@@ -241,17 +218,12 @@ class Board:
             item,
             pipeline.title if pipeline else deadline.pipeline,
             deadline.text,
-            item.sentence if engineer else plainly(item),
+            item.sentence if engineer else item.plainly,
             item.responsible if engineer else owner,
             self.runs.get(item.owed.key),
             deadline.due_at < self.day.first,
         )
         return row if axis is None else _placed(row, axis, self.visit.now)
-
-
-def plainly(item: Standing) -> str:
-    """How a deadline stands, for stakeholders."""
-    return item.sentence if item.state in _HARMLESS else _PLAINLY.get(item.state, "")
 
 
 def _placed(row: Row, axis: TimeAxis, now: datetime) -> Row:

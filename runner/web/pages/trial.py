@@ -16,10 +16,10 @@ from starlette.responses import FileResponse, Response
 from runner.config import Pipeline, Project
 from runner.errors import ConfigError, RunnerError, UsageError
 from runner.report import inputs, notebooks, parameters
-from runner.report.job import EARLIEST, LATEST, Job, check
+from runner.report.job import EARLIEST, LATEST, check
 from runner.report.parameters import Parameter
 from runner.scheduler.begins import experiments_of
-from runner.web import headers, trials
+from runner.web import files, trials
 from runner.web.access import ENGINEER
 from runner.web.page import NotFound, Page
 from runner.web.trials import Full, Trial, Wish
@@ -154,12 +154,8 @@ def _wish(visit: Visit, pipeline: Pipeline, fields: tuple[Field, ...]) -> Wish:
     return Wish(visit.visitor.who, pipeline.name, as_of, experiment, texts)
 
 
-def _job(pipeline: Pipeline, wish: Wish) -> Job:
-    return Job(pipeline, wish.as_of, wish.experiment, wish.texts, again=True, deliver=False)
-
-
 @dataclass(frozen=True)
-class Trouble:
+class Obstacle:
     """Why nothing was begun: a sentence, a remedy, and the trial that is in the way."""
 
     what: str
@@ -167,7 +163,7 @@ class Trouble:
     trial: str = ""
 
 
-def _form(visit: Visit, pipeline: Pipeline, fields: tuple[Field, ...], trouble: Trouble | None = None) -> Response:
+def _form(visit: Visit, pipeline: Pipeline, fields: tuple[Field, ...], trouble: Obstacle | None = None) -> Response:
     wrong = trouble is not None or any(one.error for one in fields)
     lab = visit.project.settings.desk.jupyter
     path = f"notebooks/{pipeline.notebook}"
@@ -199,10 +195,10 @@ def form(visit: Visit) -> Response:
     return _form(visit, pipeline, tuple(replace(one, value=typed.get(one.name, one.value)) for one in fields))
 
 
-def _unreadable(error: Exception) -> Trouble:
+def _unreadable(error: Exception) -> Obstacle:
     if isinstance(error, RunnerError):
-        return Trouble(error.what, error.remedy)
-    return Trouble("The notebook cannot be read.", "Put its file where config/pipelines.yml says that it is.")
+        return Obstacle(error.what, error.remedy)
+    return Obstacle("The notebook cannot be read.", "Put its file where config/pipelines.yml says that it is.")
 
 
 def run(visit: Visit) -> Response:
@@ -215,7 +211,7 @@ def run(visit: Visit) -> Response:
     try:
         trial = trials.start(visit.project, wish, visit.now, visit.desk.environment)
     except Full as error:
-        return _form(visit, pipeline, fields, Trouble(error.what, error.remedy, error.mine))
+        return _form(visit, pipeline, fields, Obstacle(error.what, error.remedy, error.mine))
     visit.act("tried", trial=trial.id, pipeline=pipeline.name, parameters=wish.typed)
     return visit.to(f"/try/runs/{trial.id}")
 
@@ -228,13 +224,13 @@ def copy(visit: Visit) -> Response:
         return found
     fields, wish = found
     try:
-        values = check(_job(pipeline, wish), visit.project).values
+        values = check(wish.job(pipeline), visit.project).values
     except (UsageError, ConfigError) as error:
-        return _form(visit, pipeline, fields, Trouble(error.what, error.remedy))
+        return _form(visit, pipeline, fields, Obstacle(error.what, error.remedy))
     visit.act("took a notebook", pipeline=pipeline.name, parameters=wish.typed)
     text = filled(visit.project.notebook(pipeline), values)
     name = f"{Path(pipeline.notebook).stem}-{wish.as_of}.ipynb"
-    return Response(text, media_type=_FILES["notebook"][1], headers=_download(name))
+    return files.download(text, name, _FILES["notebook"][1])
 
 
 def _asked(visit: Visit, pipeline: Pipeline) -> tuple[tuple[Field, ...], Wish] | Response:
@@ -244,9 +240,9 @@ def _asked(visit: Visit, pipeline: Pipeline) -> tuple[tuple[Field, ...], Wish] |
         wish = _wish(visit, pipeline, fields)
         if any(one.error for one in fields):
             return _form(visit, pipeline, fields)
-        check(_job(pipeline, wish), visit.project)
+        check(wish.job(pipeline), visit.project)
     except UsageError as error:
-        return _form(visit, pipeline, fields, Trouble(error.what, error.remedy))
+        return _form(visit, pipeline, fields, Obstacle(error.what, error.remedy))
     except (ConfigError, OSError) as error:
         return _form(visit, pipeline, (), _unreadable(error))
     return fields, wish
@@ -264,11 +260,6 @@ def filled(notebook: Path, values: Mapping[str, Any]) -> str:
             cell.metadata.pop("papermill", None)
     made.metadata.papermill = notebooks.node(parameters=dict(values))
     return str(nbformat.writes(made))  # type: ignore[no-untyped-call]
-
-
-def _download(name: str) -> dict[str, str]:
-    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in name)
-    return {"Content-Disposition": f'attachment; filename="{safe}"'}
 
 
 # One trial.
@@ -334,10 +325,8 @@ def file(visit: Visit) -> Response:
     if path is None:
         raise NotFound
     if kind == "report":
-        shown = {"Content-Security-Policy": headers.REPORT, "X-Frame-Options": "SAMEORIGIN"}
-        # A sandboxed page has an origin of its own: browsers refuse to open one that would share its window's.
-        return FileResponse(path, media_type=media, headers=shown | {"Cross-Origin-Opener-Policy": "unsafe-none"})
-    return FileResponse(path, media_type=media, headers=_download(f"trial-{path.name}"))
+        return FileResponse(path, media_type=media, headers=files.SEALED)
+    return FileResponse(path, media_type=media, headers=files.to_keep(f"trial-{path.name}"))
 
 
 PAGES = (

@@ -19,13 +19,13 @@ from runner.plan.incidents import DUTY, SOURCE, Incident, State
 _STATES = tuple(f"{state}{mark}" for state in State for mark in ",:")
 
 
-def title(project: Project, incident: Incident) -> str:
-    """What an incident is about, in the words of config."""
-    name = incident.pipeline.removeprefix(SOURCE).removeprefix(DUTY)
-    if incident.pipeline.startswith(SOURCE):
+def title(project: Project, about: str) -> str:
+    """What an incident is about (its `pipeline`) in the words of config; its key, of what is gone."""
+    name = about.removeprefix(SOURCE).removeprefix(DUTY)
+    if about.startswith(SOURCE):
         source = project.sources.sources.get(name)
         return source.title if source else name
-    known = (project.duties if incident.pipeline.startswith(DUTY) else project.pipelines).get(name)
+    known = (project.duties if about.startswith(DUTY) else project.pipelines).get(name)
     return known.title if known else name
 
 
@@ -50,7 +50,7 @@ class Line:
     letters: tuple[Letter, ...] = ()
 
 
-def story(tx: sa.Connection, project: Project, incident: Incident) -> tuple[Line, ...]:
+def chronicle(tx: sa.Connection, project: Project, incident: Incident) -> tuple[Line, ...]:
     """All that happened and was told, in the order of time; what happened stands before what was told of it."""
     happened = [_happened(project, incident, event) for event in incidents.history(tx, incident.number)]
     return tuple(sorted([*happened, *_told(outbox.of_incident(tx, incident.number))], key=lambda line: line.at))

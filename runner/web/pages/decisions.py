@@ -10,14 +10,15 @@ from runner.acts import attempts, decisions, handing
 from runner.acts.handing import Parcel
 from runner.acts.wishes import Wish, reasoned
 from runner.errors import RunnerError
-from runner.ledger import Run, access
+from runner.ledger import Run
 from runner.model import Status
 from runner.report import handover
 from runner.report.archive import Archive
 from runner.report.draft import Made
+from runner.web import files
 from runner.web.access import DECIDES
 from runner.web.page import NotFound, Page
-from runner.web.pages.runs import Refused, download, show
+from runner.web.pages.runs import Refused, show
 from runner.web.visit import Visit
 
 #: What was done, and whether it came out well.
@@ -53,7 +54,6 @@ def _approve(visit: Visit, wish: Wish) -> Said:
 
 
 def _send(visit: Visit, wish: Wish) -> Said:
-    reasoned(visit.project, wish, "Why is it sent once more?")
     return _went("Tried.", handing.send(wish, visit.desk.ctx(visit.now)))
 
 
@@ -76,10 +76,7 @@ def _reject(visit: Visit, wish: Wish) -> Said:
 def _again(visit: Visit, wish: Wish) -> Said:
     asked = attempts.again(visit.project, visit.ledger, wish)
     if asked.heard:
-        return (
-            "good",
-            "Asked. The scheduler makes it again at its next look; the new run has a page of its own.",
-        )
+        return "good", "Asked. The scheduler makes it again at its next look; the new run has a page of its own."
     remedy = f"Start one with `runner serve`, or make it by hand: {handover.command_of(wish.run)} --again"
     return "warn", f"Asked, but no scheduler is at work. {remedy}"
 
@@ -103,9 +100,8 @@ def hand_over(visit: Visit) -> Response:
     except RunnerError as error:
         return show(visit, Refused("hand-over", visit.form, error))
     said = f"Packed for {', '.join(given.recipients)}." if given.recipients else "Packed, and noted for no reader."
-    with visit.ledger.write() as tx:
-        access.say(tx, visit.secret, ("good", f"{said} Your browser keeps {given.archive.name}."))
-    return download(kept[0].data, given.archive.name, "application/zip")
+    visit.say(f"{said} Your browser keeps {given.archive.name}.")
+    return files.download(kept[0].data, given.archive.name, "application/zip")
 
 
 PAGES = (

@@ -11,7 +11,7 @@ from queue import Full, Queue
 MOST = 200
 
 
-class Errands:
+class Backlog:
     """A short queue and the one thread that works it off; the thread begins with the first errand."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Errands:
             return False
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="errands", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="backlog", daemon=True)
                 self._thread.start()
         return True
 
