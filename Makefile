@@ -8,6 +8,9 @@ BIN := .venv/bin
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
+# Modules that take longest are begun first, so that none of them ends alone.
+LONG := simulation kill bench notebooks
+
 .PHONY: help setup run test check bench soak golden lock clean
 
 help:          ## this list
@@ -30,7 +33,7 @@ run: setup     ## five finished reports for one day (AS_OF=2017-11-15), where th
 	@$(BIN)/runner serve --only desk --now $(DAY)T09:31 --background --sign-in engineer_a
 
 test: check    ## everything that proves them, in under ten minutes
-	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(LONG:%=tests/test_%.py) tests/test_*.py
 
 check: setup   ## style and types
 	$(BIN)/ruff check .

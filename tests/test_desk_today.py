@@ -231,6 +231,20 @@ def test_it_renews_itself(tmp_path, chromium):
         assert page.evaluate("window.same") is True
 
 
+def test_a_desk_that_does_not_answer_is_told(tmp_path, chromium):
+    """Whoever keeps it open is told how old the page is, once it is asked twice in vain; it goes as the desk comes back."""
+    with desk.serving(desk.copy(tmp_path)) as server, browser.window(chromium, server, desk.ANN) as page:
+        page.clock.install()
+        page.goto("/")
+        page.route("**/*", lambda route: route.abort())
+        page.clock.run_for(6_000)
+        page.clock.run_for(20_000)
+        expect(page.get_by_text("This page stands as it was at 10:40")).to_be_visible()
+        page.unroute("**/*")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as when somebody turns to it again
+        expect(page.locator("#offline")).to_be_hidden()
+
+
 def test_it_lies_well_on_a_phone_with_many_reports(tmp_path, chromium):
     """Forty reports with long names: nothing sticks out, every bar is as wide as its place, tomorrow is folded."""
     folder = desk.copy(tmp_path)

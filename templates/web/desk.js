@@ -37,7 +37,9 @@
     const answer = await fetch(location.href, { headers: { "X-Live": "1" }, redirect: "manual", signal: AbortSignal.timeout(15000) });
     if (answer.type === "opaqueredirect") { location.reload(); return; }
     if (!answer.ok) throw new Error(String(answer.status));
-    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    replace(fresh);
+    body.dataset.at = fresh.body.dataset.at;
     body.dataset.renewed = String(Number(body.dataset.renewed || 0) + 1);
     failures = 0;
     if (offline) offline.hidden = true;
