@@ -33,7 +33,7 @@ run: setup     ## five finished reports for one day (AS_OF=2017-11-15), where th
 	@$(BIN)/runner serve --only desk --now $(DAY)T09:31 --background --sign-in engineer_a
 
 test: check    ## everything that proves them, in under ten minutes
-	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(LONG:%=tests/test_%.py) tests/test_*.py
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(LONG:%=tests/test_%.py) tests/test_*.py
 
 check: setup   ## style and types
 	$(BIN)/ruff check .

@@ -232,7 +232,7 @@ def test_it_renews_itself(tmp_path, chromium):
 
 
 def test_a_desk_that_does_not_answer_is_told(tmp_path, chromium):
-    """Whoever keeps it open is told how old the page is, once it is asked twice in vain; it goes as the desk comes back."""
+    """Whoever keeps it open is told how old the page is, after two tries in vain; it goes when the desk is back."""
     with desk.serving(desk.copy(tmp_path)) as server, browser.window(chromium, server, desk.ANN) as page:
         page.clock.install()
         page.goto("/")
