@@ -27,10 +27,13 @@ setup: .venv/.installed  ## the virtual environment, from the lock file
 	@touch $@
 
 run: setup     ## five finished reports for one day (AS_OF=2017-11-15), where they lie, and the desk over them
-	$(BIN)/runner run --all --as-of $(AS_OF) --now $(DAY)T08:30
-	@# The scheduler's looks of that morning. Where it has looked at a later time, it has seen all there is.
-	@for at in 08:35 09:30; do $(BIN)/runner tick --now $(DAY)T$$at >/dev/null 2>&1 || true; done
-	@$(BIN)/runner serve --only desk --now $(DAY)T09:31 --background --sign-in engineer_a
+	@# After the reports, the scheduler's looks of that morning. Where it has looked at a later time, it has seen all there is.
+	@# The desk of another day ends; whatever came of the reports, there is one to look at them.
+	@echo "runner run --all --as-of $(AS_OF) --now $(DAY)T08:30"; code=0; \
+	$(BIN)/runner run --all --as-of $(AS_OF) --now $(DAY)T08:30 || code=$$?; \
+	for at in 08:35 09:30; do $(BIN)/runner tick --now $(DAY)T$$at >/dev/null 2>&1 || true; done; \
+	$(BIN)/runner serve --stop >/dev/null 2>&1 || true; \
+	$(BIN)/runner serve --only desk --now $(DAY)T09:31 --background --sign-in engineer_a && exit $$code
 
 test: check    ## everything that proves them, in under ten minutes
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(LONG:%=tests/test_%.py) tests/test_*.py

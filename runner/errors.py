@@ -63,19 +63,23 @@ _PASSING = frozenset(
 
 
 class RunnerError(Exception):
-    """Anything this software says no to: one sentence of what happened and one of the remedy."""
+    """Anything this software says no to: one sentence of what happened and one of the remedy.
+
+    `typed` is the remedy for whoever types commands, and what `str` says, where that is another one than at a form.
+    """
 
     exit_code = 1
     retry = False
     trouble: Trouble | None = None
 
-    def __init__(self, what: str, remedy: str = "") -> None:
+    def __init__(self, what: str, remedy: str = "", *, typed: str = "") -> None:
         super().__init__(what, remedy)
         self.what = what
         self.remedy = remedy
+        self.typed = typed
 
     def __str__(self) -> str:
-        return f"{self.what} {self.remedy}".strip()
+        return f"{self.what} {self.typed or self.remedy}".strip()
 
 
 class UsageError(RunnerError):

@@ -67,7 +67,7 @@ def readme(folder: Path) -> None:
     """The two pictures of the README."""
     with shipped() as server, browser.browsing() as chromium:
         held = next(run.run for run in server.ledger.runs() if str(run.status) == "held")
-        for name, path, height in (("desk-today", "/", 950), ("desk-run", f"/runs/{held}", 796)):
+        for name, path, height in (("desk-today", "/", 950), ("desk-run", f"/runs/{held}", 918)):
             with browser.window(chromium, server, READER) as page:
                 page.goto(path)
                 settle(page)

@@ -149,6 +149,18 @@ def test_check_says_ok_for_each_pipeline_or_what_is_off(tmp_path):
     assert "warns: warns.ipynb has no parameter 'as_of', which carries the period." in out
 
 
+def test_check_notes_a_public_desk_whose_proxy_is_not_believed(tmp_path):
+    """All visitors would count as one client; a note, and nothing once the proxy is named."""
+    folder = project(tmp_path, "good")
+    settings = folder / "config" / "settings.yml"
+    before = settings.read_text()
+    settings.write_text(f"{before}\ndesk: {{public: https://desk.example.com}}\n")
+    code, out, _ = runner(folder, "check")
+    assert (code, "desk: note: public is set without proxies: every visitor counts as one client" in out) == (0, True)
+    settings.write_text(f"{before}\ndesk: {{public: https://desk.example.com, proxies: [127.0.0.1]}}\n")
+    assert "desk: note" not in runner(folder, "check")[1]
+
+
 def test_all_ends_with_a_summary_that_says_what_where_and_what_to_do(tmp_path):
     """Plain lines without escape codes; relative paths; the worst exit code."""
     folder = project(tmp_path, "raises", "warns", "good")

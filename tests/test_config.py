@@ -137,6 +137,7 @@ def test_a_project_in_order_is_read_into_objects_that_cannot_be_changed(tmp_path
         ("pipelines.yml", "sources: []", "sources: []\n    inputs: [good]", "inputs: a circle: good needs good."),
         ("pipelines.yml", "title: good", "title:", "title: should be text."),
         ("pipelines.yml", "  good:\n", "  Good-1:\n", "pipelines.Good-1: write a name in small letters"),
+        ("pipelines.yml", "  good:\n", f"  {'g' * 49}:\n", f"pipelines.{'g' * 49}: write a name of at most 48 char"),
     ],
 )
 def test_each_mistake_names_file_key_and_remedy(tmp_path, file, old, new, said):

@@ -117,10 +117,10 @@ def test_a_person_signs_in_with_a_browser(server):
         text = email.message_from_bytes(newest.read_bytes(), policy=email.policy.default).get_body(("plain",))
         page.goto(re.search(r"http://\S+", text.get_content())[0])
         page.get_by_role("button", name="Sign in as Olga Orlov").click()
-        page.get_by_role("button", name="Sign out").wait_for()
+        page.get_by_role("button", name="Sign out", exact=True).wait_for()
         assert page.url == f"{server.address}/archive?from=mail"
         assert page.evaluate("document.cookie").startswith("zone=")
-        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
         page.get_by_text("You are signed out.").wait_for()
 
 
@@ -207,6 +207,16 @@ def test_whoever_is_taken_out_of_people_is_out_at_once(tmp_path):
 def test_the_sign_in_leads_on_to_pages_of_ours_alone(way, leads):
     """No open redirect, whatever a browser would make of it; and no way in a circle."""
     assert own_way(way) == leads
+
+
+@pytest.mark.parametrize(
+    ("who", "way", "leads"),
+    [(OLGA, "/rota", "/"), (OLGA, "/archive?report=sales", "/archive?report=sales"), (ANN, "/rota", "/rota")],
+)
+def test_a_reader_is_not_led_to_what_is_not_there_for_them(server, who, way, leads):
+    """A link that was asked for on somebody else's page signs a reader in at their archive, not at "Not found"."""
+    got = server.ask(mailed(server, who, way), method="POST", form={"next": way})
+    assert (got.status, got.headers["location"]) == (303, leads)
 
 
 def test_the_way_back_survives_the_sign_in(server):
@@ -328,6 +338,15 @@ def test_signing_out_ends_the_session_itself(server):
     assert not signed_in(server, secret)
     assert "You are signed out" in server.ask("/sign-in?out").text
     assert acted(server) == [(OLGA, "signed out")]
+
+
+def test_signing_out_everywhere_ends_every_session_of_theirs_and_no_other(server):
+    """What was left open elsewhere opens nothing any more; others stay signed in; it is on record."""
+    here, elsewhere, other = server.sign_in(OLGA), server.sign_in(OLGA), server.sign_in(ANN)
+    got = server.ask("/sign-out", method="POST", form={"everywhere": "1"}, secret=here)
+    assert (got.status, cookie(got)) == (303, '""')
+    assert [signed_in(server, one) for one in (here, elsewhere, other)] == [False, False, True]
+    assert acted(server) == [(OLGA, "signed out everywhere")]
 
 
 def test_a_session_ends_by_itself(server):

@@ -70,7 +70,9 @@ def test_overdue_duties_stand_first_with_their_owner_and_what_comes_next_below(s
         "count_the_till/2017-W48",
         "review_access/2018-Q2",
     ]
-    assert "overdue Count the till 2017-W46 Due 10:00 40 min ago Owner: Ann Archer (on call)" in said(page)
+    assert "overdue Count the till week of 13 November 2017 Due 10:00 40 min ago Owner: Ann Archer (on call)" in said(
+        page
+    )
 
 
 def test_a_duty_is_recorded_once_and_shown_with_its_evidence(server):

@@ -346,3 +346,9 @@ def test_no_question_reads_the_whole_past(server):
     assert steps - {"SCAN incidents USING INDEX incidents_open"} == set()  # which holds the open ones alone
     sorts = [statement for statement, plan in plans.items() for step in plan if "TEMP B-TREE FOR ORDER BY" in step]
     assert [statement for statement in sorts if "FROM runs" in statement and "listed" not in statement] == []
+
+
+def test_what_is_delivered_before_its_time_is_not_due_next(tmp_path):
+    """At half past eight the report due at nine is out since eight: the next one is tomorrow's."""
+    with desk.serving(desk.copy(tmp_path), MIDNIGHT + 8 * HOUR + 30 * MINUTE) as server:
+        assert "Next due Wed 15 Nov 09:00" in text_of(server.ask("/pipelines/sales", desk.ANN).text)

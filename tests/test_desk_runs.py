@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import json
 import re
@@ -130,13 +131,22 @@ def test_of_two_who_decide_the_slower_is_told(server):
     assert (told.status, server.run_of("growth").status) == (422, Status.DELIVERED)
 
 
+def test_what_there_is_to_decide_is_said_once(shown):
+    """The doubts of a held run stand where they are decided on, and not a second time below."""
+    page = shown.ask(of(shown, "growth"), ANN).text
+    doubts = [one for one in shown.ledger.findings(shown.run_of("growth").run) if one.level != "pass"]
+    assert doubts
+    below = html.unescape(page.split('id="decide"')[1])
+    assert [below.count(f"</strong> {one.message}") for one in doubts] == [1] * len(doubts)
+
+
 def test_a_held_report_is_turned_down_with_a_reason(server):
     """It goes to nobody, its page says who turned it down and why, and its readers know nothing of it."""
     before = mails(server.folder)
     assert server.post(of(server, "growth", "/reject"), DAN, because="The till of Monday is missing.").status == 303
     page = server.ask(of(server, "growth"), ANN).text
-    assert "It was turned down: nothing was sent." in page
-    assert re.search(r"Dan Dyer</strong>\s+turned it down: “The till of Monday is missing.”", page)
+    assert "It was rejected: nothing was sent." in page
+    assert re.search(r"Dan Dyer</strong>\s+rejected it: “The till of Monday is missing.”", page)
     assert (server.run_of("growth").status, mails(server.folder)) == (Status.STOPPED, before)
     assert server.ask(f"/reports/{server.run_of('growth').run}", OLGA).status == 404
 

@@ -101,6 +101,21 @@ def test_a_desk_that_hangs_delays_no_report_and_both_end_when_told(small):
     assert {"desk ends", "scheduler ends"} <= set(events)
 
 
+def test_a_desk_beside_a_scheduler_is_known_as_such(small):
+    """A link for it is good by its clock; it is not ended from outside; and no second one is begun beside it."""
+    process = start(small, "serve", "--every", "0.2 s", "--now", NOW)
+    seen = event(process, "desk begins")
+    link = json.loads(runner(small, "signin", "ann", "--json")[1])
+    assert link["ends_at"].startswith("2017-11-16")
+    assert ask(seen["address"], urlsplit(link["link"]).path)[0] == 200
+    code, _, said = runner(small, "serve", "--stop")
+    assert (code, "belongs to a `runner serve`" in said) == (2, True)
+    port = str(urlsplit(seen["address"]).port)
+    code, _, said = runner(small, "serve", "--only", "desk", "--port", port, "--now", NOW)
+    assert (code, "is taken by another desk of this project" in said) == (2, True)
+    end(process)
+
+
 def test_a_scheduler_goes_on_where_its_desk_cannot_begin(small):
     """A port that is taken is said in the log with the remedy; alarms do not depend on it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

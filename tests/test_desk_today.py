@@ -48,6 +48,15 @@ def said(server: Server, who: str = desk.ANN) -> str:
     return words(page[page.index('id="headline"') - 20 :].partition("</p>")[0].partition(">")[2])
 
 
+def test_a_reader_elsewhere_is_told_whose_time_a_sentence_has(server):
+    """On every page, once; where both clocks agree there is nothing to tell."""
+    secret = server.sign_in(desk.ANN)
+    for path in ("/", "/incidents", "/duties"):
+        here = server.ask(path, desk.ANN).text
+        away = server.ask(path, headers={"Cookie": f"desk={secret}; zone=Europe%2FBerlin"}).text
+        assert [text.count("Times within sentences are New York’s.") for text in (here, away)] == [0, 1]
+
+
 # How the day stands, in a sentence.
 
 
@@ -66,7 +75,7 @@ def test_the_first_sentence_says_how_the_day_stands(server):
         ((), 2, "Nothing is due today. 2 things besides the reports need a look.", "warn"),
         (("met",), 0, "All is well. The report of today is out.", "good"),
         (("planned",), 0, "All is well. The report of today is not out yet.", "good"),
-        (("met", "met late"), 0, "All is well. All 2 reports of today are out.", "good"),
+        (("met", "met late"), 0, "All is well. Both reports of today are out.", "good"),
         (("planned", "under way"), 0, "All is well. None of the 2 reports of today is out yet.", "good"),
         (("met", "met", "at risk"), 0, "2 of 3 reports of today are out. 1 may be late.", "warn"),
         (("met", "held"), 0, "1 of 2 reports of today is out. 1 waits for a person's decision.", "held"),
@@ -103,12 +112,12 @@ def test_open_incidents_come_first_with_who_is_at_them(tmp_path):
         page = server.ask("/", desk.ANN).text
     text = words(page)
     assert page.index("What is wrong now") < page.index("Due today")
-    assert "Growth since 09:00, incident 1" in text
+    assert "Growth Mon 13 Nov 2017 since 09:00, incident 1" in text
     assert "Nobody is at it yet. Told: Ann Archer, Bob Baker." in text
     assert "Cat Carter is at it since 10:35." in text
     assert re.search(r'href="/incidents/1">What to do', page)
     assert not re.search(rf'href="/incidents/{found.number}">What to do', page)
-    assert "Count the till since" in text
+    assert "Count the till week of 13 November 2017 since" in text
 
 
 def test_each_deadline_lies_on_the_time_line(server):

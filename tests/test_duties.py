@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runner.config.rhythm import Every, Rhythm, parse
 from runner.plan.calendar import BusinessCalendar
 from runner.plan.deadlines import Timetable
-from runner.plan.duties import Due, dues
+from runner.plan.duties import Due, dues, in_words
 
 NEW_YORK = ZoneInfo("America/New_York")
 TIMETABLE = Timetable(NEW_YORK, BusinessCalendar("NYSE"))
@@ -222,3 +222,22 @@ class TestRules:
             skipped = local.replace(hour=rhythm.at.hour, minute=rhythm.at.minute).astimezone(UTC).astimezone(zone)
             assert local.time() == rhythm.at or skipped.time() != rhythm.at
             assert rhythm.day is None or TIMETABLE.calendar.is_business_day(local.date())
+
+
+@pytest.mark.parametrize(
+    ("period", "said"),
+    [
+        ("2017-11-20", "Monday 20 November 2017"),
+        ("2017-W47", "week of 20 November 2017"),
+        ("2018-W01", "week of 1 January 2018"),
+        ("2018-Q1", "first quarter of 2018"),
+        ("2017-H2", "second half of 2017"),
+        ("2017-Q9", "2017-Q9"),
+        ("2017-W99", "2017-W99"),
+        ("", ""),
+        ("x", "x"),
+    ],
+)
+def test_a_period_is_said_in_words(period, said):
+    """People read no keys; what is none of ours stays as it is."""
+    assert in_words(period) == said

@@ -119,6 +119,23 @@ def test_a_ledger_of_a_project_keeps_its_secrets_out():
     assert opened == {"runner/scheduler/simulation.py", "runner/notebook/report.py"}
 
 
+#: Refusals that reach somebody at a form as well as at a shell.
+SHARED = [
+    *sorted((ROOT / "runner" / "acts").glob("*.py")),
+    *(ROOT / "runner" / name for name in ("plan/swaps.py", "report/approval.py", "report/byhand.py", "report/job.py")),
+]
+
+
+@pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)
+def test_nobody_at_a_form_is_told_to_type_an_option(path):
+    """What a command alone understands stands in `typed`; the remedy itself makes sense on a page, too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "UsageError":
+            words = [one.value for said in node.args[1:] for one in ast.walk(said) if isinstance(one, ast.Constant)]
+            told = [word for word in map(str, words) if re.search(r"(^|\s)--\w|\brunner \w", word)]
+            assert not told, f"{path.relative_to(ROOT)}:{node.lineno}: {told}"
+
+
 def test_no_path_of_a_machine():
     """No file of the project carries the path of the machine it was written on."""
     here = str(ROOT) + "/"

@@ -618,10 +618,11 @@ def test_writers_on_postgresql_follow_one_another():
     """Before anything else, each takes the one lock; who only reads takes none. SQLite stands in for the server."""
     engine, taken = sa.create_engine("sqlite://"), []
 
-    def lock(number):
-        taken.append(number)
+    def prepare(raw, _):
+        raw.create_function("set_config", 3, lambda *_: None)
+        raw.create_function("pg_advisory_xact_lock", 1, taken.append)
 
-    sa.event.listen(engine, "connect", lambda raw, _: raw.create_function("pg_advisory_xact_lock", 1, lock))
+    sa.event.listen(engine, "connect", prepare)
     engine.dialect.name = "postgresql"
     store = Store(engine)
     with store.write() as tx:

@@ -94,6 +94,11 @@ def link_for(project: Project, ledger: Ledger, who: str, at: datetime) -> Way:
         return link(tx, project, person, at, "on the command line")
 
 
+def address_of(desk: str, way: Way) -> str:
+    """Where a link leads: the whole of what somebody opens at a desk."""
+    return f"{desk.rstrip('/')}/sign-in/{way.secret}"
+
+
 def make_token(project: Project, ledger: Ledger, order: Order, at: datetime) -> Pass:
     """A token for a machine. Raises UsageError that says what is wrong."""
     engineer(project, order.who)
@@ -101,7 +106,11 @@ def make_token(project: Project, ledger: Ledger, order: Order, at: datetime) -> 
     if not name or len(name) > LONGEST:
         raise UsageError("A token has a name of 1 to 64 characters.", "Name the machine that gets it.")
     if not scopes:
-        raise UsageError("What is the token for?", f"Say it with --scope: {', '.join(SCOPES)}.")
+        raise UsageError(
+            "What is the token for?",
+            f"Name one or more of {', '.join(SCOPES)}.",
+            typed=f"Say it with --scope: {', '.join(SCOPES)}.",
+        )
     if strange := [scope for scope in scopes if scope not in SCOPES]:
         raise UsageError(f"There is no scope {strange[0]!r}.", known(strange[0], SCOPES))
     if order.lasts is not None and not timedelta(0) < order.lasts <= FURTHEST:
@@ -123,7 +132,11 @@ def revoke_token(project: Project, ledger: Ledger, number: int, who: str, at: da
     with ledger.write() as tx:
         found = next((token for token in access.tokens(tx) if token.id == number), None)
         if found is None:
-            raise UsageError(f"There is no token {number}.", "See what there is: runner token list")
+            raise UsageError(
+                f"There is no token {number}.",
+                "Look at those that there are.",
+                typed="See what there is: runner token list",
+            )
         if not access.revoke(tx, number, at):
             raise UsageError(f"Token {number} ({found.name}) is revoked already.", "There is nothing left to do.")
         journal.act(tx, Act(at, who, "token revoked", {"token": number, "name": found.name}))

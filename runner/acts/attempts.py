@@ -62,7 +62,7 @@ def can_be_asked(tx: sa.Connection, project: Project, run: Run) -> bool:
 def _owed(tx: sa.Connection, project: Project, run: Run) -> Owed:
     """The open deadline of a run. Raises UsageError where there is none, or the scheduler would not make it."""
     owed, pipeline = deadlines.find(tx, (run.pipeline, run.period)), project.pipelines.get(run.pipeline)
-    remedy = f"To make it all the same: {handover.command_of(run)} --again"
+    remedy = f"Whoever has a shell where reports are made can make it all the same: {handover.command_of(run)} --again"
     if owed is None or pipeline is None:
         raise UsageError(f"Nothing is owed of {run.pipeline} for {run.period}.", remedy)
     if owed.state is not Owing.OPEN:

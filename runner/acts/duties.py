@@ -45,7 +45,11 @@ def done(project: Project, ledger: Ledger, report: Report, now: datetime) -> str
         period = report.period or _oldest(tx, report.duty, now)
         task = duties.find(tx, report.duty, period)
         if task is None:
-            raise UsageError(f"{report.duty} has no period {period!r}.", "See what there is: runner duties")
+            raise UsageError(
+                f"{report.duty} has no period {period!r}.",
+                "Look at the duties that there are.",
+                typed="See what there is: runner duties",
+            )
         if not duties.done(tx, report.duty, period, Done(report.who, now, evidence)):
             by = "the runner" if task.done_by == "runner" else project.name_of(task.done_by or "")
             raise UsageError(f"{report.duty} of {period} is done already, by {by}.", "The first record counts.")
@@ -65,5 +69,7 @@ def _evidence(report: Report) -> dict[str, str]:
 def _oldest(tx: sa.Connection, duty: str, now: datetime) -> str:
     found = next((task.due.period for task in duties.waiting(tx, now) if task.due.duty == duty), None)
     if found is None:
-        raise UsageError(f"{duty} is not open now.", "See when it is: runner duties")
+        raise UsageError(
+            f"{duty} is not open now.", "Look at the duties to see when it is.", typed="See when it is: runner duties"
+        )
     return found

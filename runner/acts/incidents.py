@@ -101,12 +101,18 @@ def _checked(project: Project, word: Word, question: str) -> Word:
 def _open(tx: sa.Connection, project: Project, number: int, now: datetime) -> Incident:
     incident = incidents.find(tx, number)
     if incident is None:
-        raise UsageError(f"There is no incident {number}.", "See the open ones: runner incidents")
+        raise UsageError(
+            f"There is no incident {number}.", "Look at the open ones.", typed="See the open ones: runner incidents"
+        )
     if not incident.open:
         raise UsageError(f"Incident {number} is over ({incident.outcome}).", "There is nothing left to do about it.")
     if now < incident.opened_at:
         at = f"{incident.opened_at.astimezone(ZoneInfo(project.settings.time_zone)):%a %d %b %Y %H:%M}"
-        raise UsageError(f"Incident {number} was opened only at {at}.", "Take that for --now, or a later time.")
+        raise UsageError(
+            f"Incident {number} was opened only at {at}.",
+            "Do it then, or later.",
+            typed="Take that for --now, or a later time.",
+        )
     return incident
 
 

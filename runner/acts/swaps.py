@@ -156,7 +156,9 @@ def _forward(tx: sa.Connection, at: datetime, seen: Look) -> datetime:
     latest = roster.seen_after(tx, at)
     if latest is not None and latest - at > _AT_ONCE:
         raise UsageError(
-            f"Time does not go back: the ledger has seen {seen.time(latest)}.", "Take that for --now, or a later time."
+            f"Time does not go back: the ledger has seen {seen.time(latest)}.",
+            "Do it then, or later.",
+            typed="Take that for --now, or a later time.",
         )
     return latest or at
 
@@ -164,5 +166,9 @@ def _forward(tx: sa.Connection, at: datetime, seen: Look) -> datetime:
 def _find(case: _Case, number: int) -> Swap:
     found = next((swap for swap in case.rota.swaps if swap.swap == str(number)), None)
     if found is None:
-        raise UsageError(f"There is no swap {number}.", "See those there are: runner swap list")
+        raise UsageError(
+            f"There is no swap {number}.",
+            "Look at those that there are.",
+            typed="See those there are: runner swap list",
+        )
     return found

@@ -98,8 +98,7 @@ def sign_in(project: Project, who: str, now: datetime, *, rehearsed: bool, as_js
     ledger = Ledger.of(project)
     way = acts.link_for(project, ledger, who, plate.at(now) if plate and not rehearsed else now)
     ledger.close()
-    desk = plate.address.rstrip("/") if plate else project.settings.desk.own
-    address = f"{desk}/sign-in/{way.secret}"
+    address = acts.address_of(plate.address if plate else project.settings.desk.own, way)
     screen = screen_for(as_json=as_json, total=0)
     screen.line({"name": way.person.name, "ends_at": way.ends_at.isoformat(), "link": address}, address)
     if not as_json:

@@ -63,6 +63,7 @@ def _plan(project: Project, now: datetime, environment: Mapping[str, str]) -> It
     yield from (Trouble(f"channel {channel}", why) for channel, why in unreachable(project, environment).items())
     yield from _rota(project, ledger, now)
     yield from _secrets(project)
+    yield from _desk(project)
     ledger.close()
 
 
@@ -82,6 +83,13 @@ def _secrets(project: Project) -> Iterator[Trouble]:
     for name in project.censor.scanner.plain:
         what = f"{name}, or the password in it, is so short or plain that a report that shows it is not noticed."
         yield Trouble(f"secret {name}", f"{what} Choose a longer one.", severe=False)
+
+
+def _desk(project: Project) -> Iterator[Trouble]:
+    """A proxy in front whose word is not believed: all visitors come from one address, and share their limits."""
+    if project.settings.desk.public and not project.settings.desk.proxies:
+        what = "public is set without proxies: every visitor counts as one client, and all share its limits."
+        yield Trouble("desk", f"{what} Name the proxy in desk.proxies of config/settings.yml.", severe=False)
 
 
 def _rota(project: Project, ledger: Ledger, now: datetime) -> Iterator[Trouble]:

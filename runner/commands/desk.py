@@ -220,10 +220,14 @@ def _why(log: Path) -> tuple[str, str]:
 
 
 def stop(project: Project) -> Plate | None:
-    """End the desk in the background; which one that was."""
+    """End the desk in the background; which one that was. Raises UsageError for one that belongs to a scheduler."""
     plate = doorplate.plate_of(project)
     if plate is None:
         return None
+    if plate.tied:
+        raise UsageError(
+            "The desk belongs to a `runner serve` that is at work.", "End that one: with Ctrl-C, as a rule."
+        )
     until = time.monotonic() + ENDS
     for number, patience in ((signal.SIGTERM, until), (signal.SIGKILL, until + ENDS)):
         with suppress(ProcessLookupError):
@@ -240,4 +244,4 @@ def link(project: Project, plate: Plate, who: str) -> str:
     """A link that signs somebody in at a desk, once. Raises UsageError where there is nobody of this name."""
     with closing(Ledger.of(project)) as ledger:
         way = access.link_for(project, ledger, who, plate.at(datetime.now(UTC)))
-    return f"{plate.address}sign-in/{way.secret}"
+    return access.address_of(plate.address, way)

@@ -151,6 +151,7 @@ _SHOULD = {
     "missing": "is missing. Add it.",
     "string_type": "should be text. Put it in quotes.",
     "string_pattern_mismatch": "write a name in small letters, digits and _, beginning with a letter.",
+    "string_too_long": "write a name of at most {max_length} characters.",
     "float_type": "should be a number, such as 0.66.",
     "int_type": "should be a whole number, such as 17.",
     "bool_type": "should be true or false.",

@@ -50,6 +50,8 @@ def _zone(name: str) -> str:
 def _email(text: str) -> str:
     if not re.fullmatch(r"[^\s@<>,;\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", text):
         raise ValueError("write one address: name@example.com")
+    if len(text) > 254:  # RFC 5321; and what the ledger's columns hold
+        raise ValueError("write an address of at most 254 characters")
     return text
 
 
@@ -236,7 +238,8 @@ Line = Annotated[str, AfterValidator(_line)]
 Email = Annotated[str, AfterValidator(_email)]
 Inside = Annotated[str, AfterValidator(_inside)]
 Seconds = Annotated[float, BeforeValidator(length)]
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+#: So short that the ledger's columns hold it, also behind `source:` or with a day.
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 Zone = Annotated[str, AfterValidator(_zone)]
 LedgerPlace = Annotated[str, AfterValidator(_ledger)]
 Day = Annotated[str, AfterValidator(_day)]

@@ -65,16 +65,26 @@ def attempts(tx: sa.Connection, pipeline: str, most: int, before: tuple[datetime
     return [_attempt(row, counts.get(row.run, 0)) for row in rows]
 
 
-def newest_of(tx: sa.Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The name of the newest run of each (pipeline, period) that has one."""
-    wanted, found = sorted(set(keys)), dict[tuple[str, str], str]()
+@dataclass(frozen=True)
+class Tries:
+    """The runs that were made of one report: when the first began, and the newest."""
+
+    since: datetime
+    newest: str
+
+
+def tries_of(tx: sa.Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tries]:
+    """What was tried of each (pipeline, period) of which a run has begun."""
+    wanted, found = sorted(set(keys)), dict[tuple[str, str], Tries]()
     columns = sa.column("pipeline", sa.String), sa.column("period", sa.String)
     for first in range(0, len(wanted), _AT_ONCE):
         listed = sa.values(*columns, name="listed").data(wanted[first : first + _AT_ONCE]).cte()
         same = sa.and_(_runs.c.pipeline == listed.c.pipeline, _runs.c.period == listed.c.period)
-        query = sa.select(_runs.c.pipeline, _runs.c.period, _runs.c.run).join_from(listed, _runs, same)
+        asked = _runs.c.pipeline, _runs.c.period, _runs.c.run, _runs.c.started_at
+        query = sa.select(*asked).join_from(listed, _runs, same)
         for row in tx.execute(query.order_by(_runs.c.started_at, _runs.c.run)):
-            found[row.pipeline, row.period] = row.run
+            before = found.get((row.pipeline, row.period))
+            found[row.pipeline, row.period] = Tries(before.since if before else row.started_at, row.run)
     return found
 
 

@@ -80,7 +80,7 @@ class Store:
         """
         with self._writing.begin() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(_LOCK)
+                connection.execute(_LOCK, {"busy": str(BUSY)})
             yield connection
 
     @contextmanager
@@ -90,7 +90,11 @@ class Store:
             yield connection
 
 
-_LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.literal(WRITER, sa.BigInteger)))
+#: Who waits for it gives up after a while, as on SQLite: behind a writer that stands still nobody stands for ever.
+_LOCK = sa.select(
+    sa.func.set_config("lock_timeout", sa.bindparam("busy", type_=sa.Text), sa.true()),
+    sa.func.pg_advisory_xact_lock(sa.literal(WRITER, sa.BigInteger)),
+)
 
 
 def _found(connection: sa.Connection) -> int | None:

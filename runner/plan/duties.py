@@ -34,6 +34,8 @@ class Due:
 
 
 _MONTHS = {Every.QUARTER: 3, Every.HALF_YEAR: 6}
+_PARTS = {"Q": "quarter", "H": "half"}
+_ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth"}
 
 
 def dues(  # noqa: PLR0913, PLR0917 - a duty in three words, its timetable, a window
@@ -75,6 +77,22 @@ def _week_days(rhythm: Rhythm, begins: date, day: date) -> Iterator[date]:
         anchor += timedelta(days=(rhythm.weekday - anchor.weekday()) % 7)
     for number in count((day - anchor).days // step - 2):
         yield anchor + timedelta(days=number * step)
+
+
+def in_words(period: str) -> str:
+    """A period for people, within a sentence: week of 20 November 2017, first quarter of 2018."""
+    year, _, rest = period.partition("-")
+    try:
+        if rest[:1] in _PARTS:
+            letter, number = rest[:1], int(rest[1:])
+            return f"{_ORDINALS[number]} {_PARTS[letter]} of {int(year)}"
+        if rest.startswith("W"):
+            day = date.fromisocalendar(int(year), int(rest[1:]), 1)
+            return f"week of {day.day} {day:%B %Y}"
+        day = date.fromisoformat(period)
+    except (KeyError, ValueError):  # of a rhythm that was another once
+        return period
+    return f"{day:%A} {day.day} {day:%B %Y}"
 
 
 def _period(every: Every, day: date) -> str:

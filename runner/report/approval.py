@@ -71,7 +71,8 @@ def entitled(project: Project, pipeline: Pipeline, on_call: tuple[str, ...]) -> 
 def outlook(run: Run, ctx: Ctx) -> Outlook:
     """What there is to decide of a held run. Raises UsageError when it is not held, or not as it was held."""
     if run.status is not Status.HELD:
-        raise UsageError(f"Run {run.run} is {run.status}, not held.", "Only a held run is decided on: runner list")
+        what = f"Run {run.run} is {run.status}, not held."
+        raise UsageError(what, "Only a held run is decided on.", typed="Only a held run is decided on: runner list")
     folder = shelf.place(ctx.project, run)
     if not shelf.intact(folder, ctx.ledger.artifacts(run.run)):
         raise UsageError(f"The files of run {run.run} are not those that were held.", "Make the report again.")
@@ -176,8 +177,8 @@ def _look(run: Run, approval: Approval, ctx: Ctx) -> Outlook:
     _refuse_person(run, approval, ctx)
     seen = outlook(run, ctx)
     if run.finished_at is not None and approval.at < run.finished_at:
-        what = f"Time does not go back: run {run.run} ended at {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, after --now."
-        raise UsageError(what, "Leave --now out, or give a later time.")
+        what = f"Time does not go back: run {run.run} ended at {run.finished_at:%Y-%m-%d %H:%M:%S} UTC."
+        raise UsageError(what, "Decide once that has been.", typed="Leave --now out, or give a later time.")
     return seen
 
 

@@ -113,9 +113,11 @@ def give_unproven(run: Run, giving: Giving, ctx: Ctx, keep: Callable[[Archive], 
     """
     if run.status is not Status.FAILED or run.trouble not in _UNFINISHED:
         what = f"Run {run.run} is {run.status}, and no report that could not be rendered or proven."
-        raise UsageError(what, "Leave --unproven out.")
+        raise UsageError(what, "What is proven is handed over as a report.", typed="Leave --unproven out.")
     if giving.recipients:
-        raise UsageError("What is unproven goes to no reader.", "Leave --recipient out.")
+        raise UsageError(
+            "What is unproven goes to no reader.", "Choose nobody: it is for you alone.", typed="Leave --recipient out."
+        )
     given = Given(archive.unproven(_kept(run, ctx)))
     with ctx.ledger.write() as tx:
         _note(tx, run, given, giving)
@@ -164,7 +166,8 @@ def _note(tx: sa.Connection, run: Run, given: Given, giving: Giving) -> None:
 def _refuse(run: Run, ctx: Ctx) -> None:
     """Only what is proven, may go out, and is the newest of its kind. Raises UsageError."""
     if run.status is Status.HELD:
-        raise UsageError(f"Run {run.run} is held.", f"Look at it, and approve it first: runner approve {run.run}")
+        remedy = "Look at it, and approve it first"
+        raise UsageError(f"Run {run.run} is held.", f"{remedy}.", typed=f"{remedy}: runner approve {run.run}")
     if run.status not in {Status.READY, Status.DELIVERED}:
         why = f" {run.message}" if finished.is_rejected(run) else ""
         raise UsageError(f"Run {run.run} is {run.status} and goes to nobody.{why}", "Make the report again.")

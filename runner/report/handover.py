@@ -190,7 +190,8 @@ def _report(desk: Desk, run: Run, folder: Path) -> _Report:
     if report is None or not is_intact(desk.ledger, run, folder):
         raise DeliveryFailed(
             f"The files of run {run.run} are not those that were proven, so nothing was sent.",
-            f"Make it again: {command_of(run)} --again. Never send changed files.",
+            "Make the report again. Never send changed files.",
+            typed=f"Make it again: {command_of(run)} --again. Never send changed files.",
         )
     return report
 

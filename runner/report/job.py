@@ -81,7 +81,11 @@ def _about(job: Job) -> tuple[Period, dict[str, str]]:
     day = day_of(job.as_of)
     if job.pipeline.period != "experiment":
         if job.experiment is not None:
-            raise UsageError(f"{job.pipeline.name} is not about an experiment.", "Leave --experiment out.")
+            raise UsageError(
+                f"{job.pipeline.name} is not about an experiment.",
+                "Name no experiment.",
+                typed="Leave --experiment out.",
+            )
         return period_of(job.pipeline.period, day), {"as_of": job.as_of}
     experiment = str(job.experiment if job.experiment is not None else job.pipeline.experiment)
     if (

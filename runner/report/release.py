@@ -31,7 +31,7 @@ def hand_over(run: Run, ctx: Ctx, message: str = "") -> Made:
     except DeliveryFailed as error:
         failed = replace(run, status=Status.READY, trouble=error.trouble, message=error.what)
         ctx.ledger.mark(failed)
-        return replace(Made.of(failed, ctx), remedy=error.remedy, exit_code=1)
+        return replace(Made.of(failed, ctx), remedy=error.typed or error.remedy, exit_code=1)
     kept = carrier.message if carrier.status is Status.DELIVERED else message
     done = replace(carrier, status=Status.DELIVERED, trouble=None, message=kept)
     ctx.ledger.mark(done)

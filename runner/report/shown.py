@@ -42,6 +42,7 @@ def error_of(leaks: Iterable[Leak]) -> SecretShown:
 def cleaned(error: RunnerError, scanner: Scanner) -> RunnerError:
     """The same error with the names of secrets in their place."""
     error.what, error.remedy = scanner.redact(error.what), scanner.redact(error.remedy)
+    error.typed = scanner.redact(error.typed)
     error.args = (error.what, error.remedy)
     return error
 

@@ -30,6 +30,7 @@ class Plate:
     address: str
     local: str
     shift: float = 0.0
+    tied: bool = False  # it lives and ends with a scheduler
 
     def at(self, now: datetime) -> datetime:
         """What its clock shows when that of the machine shows this."""

@@ -35,7 +35,7 @@ class People:
     def __getitem__(self, key: str) -> Person:
         name = self._names.get(key, key)
         first = name.split()[0] if name.split() else name
-        short = first if self._firsts.count(first) <= 1 else name
+        short = first if self._firsts.count(first) <= 1 else name.split()[-1] if len(name.split()) > 1 else name
         return Person(key, name, short, _initials(name), self._look(key), key == self._me)
 
     def _look(self, key: str) -> str:

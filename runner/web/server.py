@@ -75,14 +75,14 @@ def serve(project: Project, options: Options) -> int:
     return 0
 
 
-def _plate(desk: Desk, listening: socket.socket) -> Plate:
+def _plate(desk: Desk, listening: socket.socket, *, tied: bool) -> Plate:
     """What people type: the public address, or that of this machine."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - any address is also our own
     local = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     public = desk.project.settings.desk.public
     shift = (desk.clock.now() - datetime.now(UTC)) / timedelta(seconds=1)
-    return Plate(Process.this(), f"{public.rstrip('/')}/" if public else local, local, shift)
+    return Plate(Process.this(), f"{public.rstrip('/')}/" if public else local, local, shift, tied)
 
 
 # Listening.
@@ -102,11 +102,15 @@ def _listen(project: Project, options: Options) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return socket.create_server((address, port), family=family)
     except (OSError, OverflowError) as error:
-        raise _refused(error, address, port) from error
+        raise _refused(error, address, port, doorplate.plate_of(project)) from error
 
 
-def _refused(error: Exception, address: str, port: int) -> UsageError:
+def _refused(error: Exception, address: str, port: int, plate: Plate | None) -> UsageError:
     number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE and plate is not None and plate.local.endswith(f":{port}/"):
+        end = "the `runner serve` that it belongs to" if plate.tied else "it with: runner serve --stop"
+        what = f"Port {port} of {address} is taken by another desk of this project, at {plate.address}."
+        return UsageError(what, f"Use that one, or end {end}")
     if number == errno.EADDRINUSE:
         what = f"Port {port} of {address} is taken by another program."
         return UsageError(what, f"End that one, or take another port: --port {port + 1 if port < 65535 else 0}.")
@@ -155,9 +159,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.should_exit:
             return
-        plate = _plate(self._desk, self._listening)
+        plate = _plate(self._desk, self._listening, tied=self._options.tied)
         self._desk.log("desk begins", address=plate.address, project=self._desk.project.settings.company)
-        if self._options.plate:
+        if self._options.plate or (self._options.tied and doorplate.plate_of(self._desk.project) is None):
             plate.hang(self._desk.project)
         for wait in self._waits():
             threading.Thread(target=wait, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What people decide about a run: let out, turned down, made again, cancelled, sent once more, handed over by hand."""
+"""What people decide about a run: let out, rejected, made again, cancelled, sent once more, handed over by hand."""
 
 from __future__ import annotations
 
@@ -70,15 +70,15 @@ def _went(done: str, made: Made) -> Said:
 
 def _reject(visit: Visit, wish: Wish) -> Said:
     made = decisions.reject(wish, visit.desk.ctx(visit.now))
-    return "good", f"Turned down. {made.remedy}"
+    return "good", f"Rejected. {made.remedy}"
 
 
 def _again(visit: Visit, wish: Wish) -> Said:
     asked = attempts.again(visit.project, visit.ledger, wish)
     if asked.heard:
         return "good", "Asked. The scheduler makes it again at its next look; the new run has a page of its own."
-    remedy = f"Start one with `runner serve`, or make it by hand: {handover.command_of(wish.run)} --again"
-    return "warn", f"Asked, but no scheduler is at work. {remedy}"
+    by_hand = f"whoever has a shell where reports are made can make it by hand: {handover.command_of(wish.run)} --again"
+    return "warn", f"Asked, but no scheduler is at work. It is made once one is; or {by_hand}"
 
 
 def _cancel(visit: Visit, wish: Wish) -> Said:

@@ -21,6 +21,7 @@ from runner.errors import UsageError
 from runner.ledger import duties, incidents, journal
 from runner.ledger.duties import Task
 from runner.plan.calendar import instant
+from runner.plan.duties import in_words
 from runner.plan.incidents import DUTY, SOURCE
 from runner.scheduler import agenda, chronicle, review, rounds
 from runner.web.access import ENGINEER
@@ -43,6 +44,11 @@ class Row:
     state: str
     owner: str = ""
     how: str = ""  # in a few words: by whom or what it is done
+
+    @property
+    def period(self) -> str:
+        """Its period in words."""
+        return in_words(self.task.due.period)
 
     @property
     def path(self) -> str:

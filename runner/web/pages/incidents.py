@@ -20,6 +20,7 @@ from runner.errors import ConfigError, UsageError
 from runner.ledger import deadlines, incidents
 from runner.ledger.deadlines import Owed
 from runner.ledger.outbox import Letter
+from runner.plan.duties import in_words
 from runner.plan.incidents import DUTY, SOURCE, Incident, Kind, Notice, Word
 from runner.scheduler import chronicle, dossier
 from runner.scheduler.chronicle import Line
@@ -172,8 +173,9 @@ def _about(incident: Incident, owed: Mapping[tuple[str, str], Owed]) -> str:
     known = owed.get((incident.pipeline, incident.period))
     if known:
         return known.deadline.text
-    kind = next((kind for kind in (DUTY, SOURCE) if incident.pipeline.startswith(kind)), "")
-    return f"{kind.removesuffix(':')}, {incident.period}" if kind else incident.period
+    if incident.pipeline.startswith(DUTY):
+        return f"duty, {in_words(incident.period)}"
+    return f"source, {incident.period}" if incident.pipeline.startswith(SOURCE) else incident.period
 
 
 def _others(visit: Visit, incident: Incident) -> list[tuple[str, str]]:

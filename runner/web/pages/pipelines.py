@@ -81,18 +81,19 @@ class Look:
         """Its key."""
         return self.pipeline.name
 
-    def next_deadline(self) -> Deadline | None:
-        """What the calendar has next."""
+    def next_deadline(self, stands: Iterable[Standing]) -> Deadline | None:
+        """What the calendar has next of what has not ended already, as one does that is delivered before its time."""
         now, settings = self.visit.now, self.visit.project.settings
+        ended = {item.owed.key for item in stands if item.owed.state is not Owing.OPEN}
         found = deadlines_of(self.pipeline, settings, self.office.timetable(), now, now + _AHEAD)
-        return next(iter(found), None)
+        return next((deadline for deadline in found if deadline.key not in ended), None)
 
 
-def _listed(tx: sa.Connection, look: Look, stands: Iterable[Standing]) -> Listed:
+def _listed(tx: sa.Connection, look: Look, stands: Sequence[Standing]) -> Listed:
     now = look.visit.now
     past = history.outcomes(tx, look.name, now - _RECORD, now)
     current = current_of([item for item in stands if item.owed.deadline.pipeline == look.name], now)
-    return Listed(look.pipeline, current, look.next_deadline(), history.record_of(past), tuple(past[-FEW:]))
+    return Listed(look.pipeline, current, look.next_deadline(stands), history.record_of(past), tuple(past[-FEW:]))
 
 
 def current_of(stands: Sequence[Standing], now: datetime) -> Standing | None:
@@ -124,7 +125,7 @@ def pipeline(visit: Visit) -> Response:
             "made": history.made(tx, look.name),
             "sources": _sources(tx, look),
         }
-    following = look.next_deadline()
+    following = look.next_deadline(stands)
     forecast = forecast_of(look.office, look.name)
     data |= {
         "words": period_words,

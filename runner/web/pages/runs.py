@@ -33,7 +33,7 @@ _LIVE, _DECIDED = 2, 15
 #: Tells what each act on record was.
 DID = {
     "approved": "approved it",
-    "rejected": "turned it down",
+    "rejected": "rejected it",
     "asked for another try of": "asked for another try",
     "cancelled": "cancelled it",
     "delivered by hand": "handed it over by hand",
@@ -164,7 +164,7 @@ def _news(run: Run, told: Story, owed: Owed | None) -> News:
     if run.status is Status.HELD:
         return News("held", "It is held: nothing went out yet.", run.message, "A person decides whether it goes out.")
     if finished.is_rejected(run):
-        return News("stop", "It was turned down: nothing was sent.", run.message, _REMEDY)
+        return News("stop", "It was rejected: nothing was sent.", run.message, _REMEDY)
     tone, title = _TITLES[run.status]
     return News(tone, f"{title}: nothing was sent.", run.message, told.remedy)
 

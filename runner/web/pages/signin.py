@@ -148,7 +148,7 @@ class _Wanted:
                 return
             way = acts.link(tx, project, person, self.at, "on the desk")
         wanted = f"?next={quote(self.way)}" if self.way != "/" else ""
-        if trouble := send(desk, project, way, f"{self.base}/sign-in/{way.secret}{wanted}"):
+        if trouble := send(desk, project, way, f"{acts.address_of(self.base, way)}{wanted}"):
             desk.log("sign-in link not sent", person=person.name, error=trouble)
 
 
@@ -210,16 +210,27 @@ def _let_in(visit: Visit, visitor: Visitor, how: str, way: str) -> Response:
             book.end(tx, visit.secret)
         secret = session.begin(tx, visitor.email, how, visit.now, settings)
         journal.act(tx, Act(visit.now, visitor.who, "signed in", {"how": how, "from": client_of(visit.request)}))
-    answer = visit.to(own_way(way))
+    answer = visit.to(_seen_by(visitor, own_way(way)))
     session.cookie_of(visit.request).set(answer, secret, settings.session)
     return answer
 
 
+def _seen_by(visitor: Visitor, way: str) -> str:
+    """Where somebody wanted to go, or the first page: a reader is not led to what is not there for them."""
+    theirs = way.startswith(("/archive", "/reports/"))
+    return way if visitor.engineer or visitor.follows or theirs else "/"
+
+
 def out(visit: Visit) -> Response:
-    """End the session, here and in the ledger."""
+    """End the session, here and in the ledger; on their wish, every other one of theirs as well."""
+    everywhere = bool(visit.form.get("everywhere"))
     with visit.ledger.write() as tx:
-        book.end(tx, visit.secret)
-        journal.act(tx, Act(visit.now, visit.visitor.who, "signed out", {}))
+        if everywhere:
+            ended = book.end_all(tx, visit.visitor.email)
+            journal.act(tx, Act(visit.now, visit.visitor.who, "signed out everywhere", {"sessions": ended}))
+        else:
+            book.end(tx, visit.secret)
+            journal.act(tx, Act(visit.now, visit.visitor.who, "signed out", {}))
     answer = RedirectResponse(f"{visit.request.scope.get('root_path', '')}/sign-in?out", 303)
     session.cookie_of(visit.request).clear(answer)
     return answer

@@ -15,6 +15,7 @@ from runner.ledger import history, incidents
 from runner.ledger.deadlines import State as Owing
 from runner.plan.calendar import Span, instant, local_day
 from runner.plan.deadlines import Deadline
+from runner.plan.duties import in_words
 from runner.plan.incidents import DUTY, SOURCE, Incident
 from runner.scheduler import chronicle, roster, standing
 from runner.scheduler.office import Office
@@ -22,6 +23,7 @@ from runner.scheduler.standing import OUT, Standing
 from runner.web.access import SIGNED_IN
 from runner.web.charts import Bar, TimeAxis, day_axis
 from runner.web.page import Page
+from runner.web.series import period_words
 from runner.web.states import state
 from runner.web.visit import Visit
 
@@ -52,7 +54,7 @@ def today(visit: Visit) -> Response:
         stands = [
             item for item in standing.standing(tx, office, visit.now) if visit.visitor.sees(item.owed.deadline.pipeline)
         ]
-        runs = history.newest_of(tx, (item.owed.key for item in stands))
+        runs = history.tries_of(tx, (item.owed.key for item in stands))
         for_engineers = _for_engineers(tx, visit, office) if visit.visitor.engineer else {}
     day = _day(visit)
     board = Board(visit, runs, day)
@@ -110,6 +112,7 @@ class Trouble:
 
     incident: Incident
     about: str
+    period: str
     state: str
     told: tuple[str, ...]
 
@@ -117,7 +120,9 @@ class Trouble:
     def of(cls, project: Project, incident: Incident) -> Trouble:
         """As the project calls things."""
         title = chronicle.title(project, incident.pipeline)
-        return cls(incident, title, chronicle.state(incident), tuple(map(project.name_of, incident.told)))
+        period = in_words(incident.period) if incident.pipeline.startswith(DUTY) else period_words(incident.period)
+        period = "" if incident.pipeline.startswith(SOURCE) else period
+        return cls(incident, title, period, chronicle.state(incident), tuple(map(project.name_of, incident.told)))
 
 
 # How the day stands, in a sentence.
@@ -158,7 +163,8 @@ def _out(own: Sequence[Standing]) -> str:
     if count == 1:
         return "The report of today is out." if done else "The report of today is not out yet."
     if done in {0, count}:
-        return f"All {count} reports of today are out." if done else f"None of the {count} reports of today is out yet."
+        every = "Both" if count == 2 else f"All {count}"
+        return f"{every} reports of today are out." if done else f"None of the {count} reports of today is out yet."
     return f"{done} of {count} reports of today {'is' if done == 1 else 'are'} out."
 
 
@@ -196,10 +202,10 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Board:
-    """What rows are made of: the visit, the newest run of each deadline, and the day."""
+    """What rows are made of: the visit, what was tried of each deadline, and the day."""
 
     visit: Visit
-    runs: Mapping[tuple[str, str], str]
+    runs: Mapping[tuple[str, str], history.Tries]
     day: Span
 
     def drawn(self, stands: Sequence[Standing]) -> Drawn | None:
@@ -214,25 +220,27 @@ class Board:
         deadline, project = item.owed.deadline, self.visit.project
         pipeline, engineer = project.pipelines.get(deadline.pipeline), self.visit.visitor.engineer
         owner = f"{project.name_of(pipeline.owners.primary)} (owner)" if pipeline else ""
+        tries = self.runs.get(item.owed.key)
         row = Row(
             item,
             pipeline.title if pipeline else deadline.pipeline,
             deadline.text,
             item.sentence if engineer else item.plainly,
             item.responsible if engineer else owner,
-            self.runs.get(item.owed.key),
+            tries.newest if tries else None,
             deadline.due_at < self.day.first,
         )
-        return row if axis is None else _placed(row, axis, self.visit.now)
+        return row if axis is None else _placed(row, axis, self.visit.now, tries.since if tries else None)
 
 
-def _placed(row: Row, axis: TimeAxis, now: datetime) -> Row:
+def _placed(row: Row, axis: TimeAxis, now: datetime, began: datetime | None) -> Row:
+    """The row with its bars. What it took is counted from its first run, which may begin after the time planned."""
     item, deadline = row.item, row.item.owed.deadline
     spent, ahead = None, None
     if item.owed.ended_at is not None:
-        spent = axis.bar(min(deadline.starts_at, item.owed.ended_at), item.owed.ended_at)
+        spent = axis.bar(min(began or deadline.starts_at, item.owed.ended_at), item.owed.ended_at)
     elif item.owed.state is Owing.OPEN and now > deadline.starts_at:
-        spent = axis.bar(deadline.starts_at, now)
+        spent = axis.bar(min(began or deadline.starts_at, now), now)
     if item.expected is not None:
         ahead = axis.bar(max(now, deadline.starts_at), item.expected)
     bars = {"plan": axis.bar(deadline.starts_at, deadline.due_at), "spent": spent, "ahead": ahead}
