@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, expect
 
-from runner.ledger import deadlines, incidents
+from runner.ledger import deadlines, history, incidents
 from runner.ledger.deadlines import Owed
 from runner.plan.incidents import acknowledge
 from runner.scheduler import standing
 from runner.scheduler.standing import Standing
+from runner.web.charts import TimeAxis
 from runner.web.looks import Times
-from runner.web.pages.today import headline
+from runner.web.pages.today import Row, _placed, headline
 from tests import browser, desk
 from tests.desk import HOUR, MIDNIGHT, MINUTE, NOW, Server
 from tests.small_projects import change
@@ -213,6 +214,21 @@ def test_a_forecast_is_given_while_it_is_not_made_yet(server):
     assert stands["stock", "2017-11-14"].expected == MIDNIGHT + DAY + 10 * HOUR + 5 * MINUTE
     assert stands["stock", "2017-11-13"].expected is None
     assert stands["sales", "2017-11-13"].expected is None
+
+
+def test_a_bar_begins_with_the_first_run_and_not_with_the_plan(tmp_path):
+    """What a report took is shown from the run that was begun, however long before or after the time planned for it."""
+    with desk.serving(desk.copy(tmp_path)) as server:
+        project, axis = server.desk.project, TimeAxis(MIDNIGHT + 7 * HOUR, MIDNIGHT + 13 * HOUR)
+        with server.ledger.read() as tx:
+            stands = standing.standing(tx, standing.glance(project, server.ledger), NOW)
+            tries = history.tries_of(tx, [item.owed.key for item in stands])
+    met = next(item for item in stands if item.state == "met")
+    began = met.owed.ended_at - 20 * MINUTE
+    assert tries[met.owed.key].since == MIDNIGHT + 8 * HOUR
+    assert _placed(Row(met, "", "", "", "", None, is_old=False), axis, NOW, began).spent == axis.bar(
+        began, met.owed.ended_at
+    )
 
 
 # In a real browser.
